@@ -272,7 +272,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-rows.ts': { count: 1, by: ['questions of one turn are answered'] },
-  'relay-api/src/query/journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
+  'relay-api/src/query/read-journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
   'relay-api/src/parameters/selection.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', 'zones of which a caller sees all devices are read'] },
   'relay-api/src/query/granted.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE] },

@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifySchema } from 'fastify'
 import type { TObject } from 'typebox'
 
 import type { AccessConfig } from './auth/config.ts'
-import { createOpenLimit } from './auth/limits.ts'
+import { createOpenLimit } from './auth/rate-limits.ts'
 import { dashboardRoutes } from './dashboard-pages.ts'
 import { docsRoutes } from './docs-pages.ts'
 import { withComponents } from './openapi-components.ts'

@@ -14,7 +14,7 @@ import {
 } from 'relay-common'
 
 import type { Budgets } from './budgets/budgets.ts'
-import { noteTrace } from './trace.ts'
+import { noteTrace } from './trace-in-logs.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

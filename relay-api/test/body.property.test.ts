@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { hasNameTwice } from '../src/parameters/body.ts'
+import { hasNameTwice } from '../src/parameters/strict-json.ts'
 
 const escaped = (text: string) =>
   `"${[...text].map(it => `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`

@@ -2,7 +2,7 @@
 import { findApiKey } from './access/api-key-store.ts'
 import { claimFault, intersectGrants, type EventGrants } from './access/grants.ts'
 import type { Database } from './database.ts'
-import { REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter } from './dead-letters.ts'
+import { REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter } from './dead-letter-topic.ts'
 import type { ProducedRecord } from './event-log/port.ts'
 
 /** on the record in the events topic: the place of the letter that it comes from */

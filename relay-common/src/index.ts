@@ -43,17 +43,17 @@ export {
 export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
 export { notReplayedReasons, openReplayGuard, replayLetters } from './dead-letter-replay.ts'
 export type { NotReplayed, ReplayTopics } from './dead-letter-replay.ts'
-export { findLetters, listedLetter, listLetters, parseLetterPlace, readLetters } from './dead-letters.ts'
+export { findLetters, listedLetter, listLetters, parseLetterPlace, readLetters } from './dead-letter-topic.ts'
 export type {
   Letter, LetterFilter, LetterList, LetterPlace, LetterTopic, ListedLetter, ListPosition, OnRecord
-} from './dead-letters.ts'
+} from './dead-letter-topic.ts'
 export {
   decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, decodeClaims, rejectedReasons
 } from './event/event.ts'
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event/event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
 export { catchUp, waitForPartitions } from './event-log/catch-up.ts'
-export { warnOfCompaction } from './event-log/compaction.ts'
+export { warnOfCompaction } from './event-log/compacted-topic.ts'
 export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
 export { partitionOf } from './event-log/key-partition.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
@@ -65,16 +65,16 @@ export type {
 } from './event-log/port.ts'
 export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './rollups/exact-sum.ts'
 export type { ExactSum } from './rollups/exact-sum.ts'
-export { gapKinds } from './gap.ts'
-export type { GapKind } from './gap.ts'
+export { gapKinds } from './gap-kinds.ts'
+export type { GapKind } from './gap-kinds.ts'
 export { healthRoutes, listen, startHealthServer, startMetricsServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { isHostOurs } from './hosts.ts'
 export {
   deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf,
   lateJournalBlockOf, decodeJournal
-} from './rollups/journal.ts'
-export type { JournalContent, JournalVisitor } from './rollups/journal.ts'
+} from './rollups/journal-row.ts'
+export type { JournalContent, JournalVisitor } from './rollups/journal-row.ts'
 export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'

@@ -1,6 +1,6 @@
 /**
  * The journal of a partition in the memory of its owner: readings added by flushes that are not in rows yet. The table
- * of the same name has the same rows (relay-common, `journal.ts`) for the next owner.
+ * of the same name has the same rows (relay-common, `journal-row.ts`) for the next owner.
  *
  *     flush ──fragment──▶ block ──merge: 16 fragments into one──▶ … ──compact: due──▶ rows, and what is newer stays
  *

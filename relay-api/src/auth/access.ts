@@ -4,12 +4,12 @@ import type { Database, Logger } from 'relay-common'
 
 import { identifyAccessToken } from './access-token.ts'
 import { openApiKeys } from './api-key.ts'
-import { createAudit } from './audit.ts'
+import { createRefusalLog } from './refusal-log.ts'
 import { authenticate, createLogIn, type LogIn } from './authenticate.ts'
 import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
 import { GUESSABLE_CHARACTERS, identifyConfiguredToken } from './configured-token.ts'
 import { createGate } from './gate.ts'
-import { openLimits } from './limits.ts'
+import { openLimits } from './rate-limits.ts'
 
 /**
  * Guards an app, and everything added to it later.
@@ -46,13 +46,13 @@ export async function guard (
     keys,
     ...(accessTokens ? [identifyAccessToken(accessTokens)] : [])
   ]
-  const audit = createAudit(log.child({ audit: true }))
+  const logRefusal = createRefusalLog(log.child({ audit: true }))
   const gate = createGate(identifiers, limits.strangers)
-  authenticate(app, gate, audit)
+  authenticate(app, gate, logRefusal)
   app.addHook('onRequest', (request, reply, done) => {
     known(request, reply)
     done()
   })
   limits.byPrincipal(app)
-  return createLogIn(gate, audit)
+  return createLogIn(gate, logRefusal)
 }

@@ -11,12 +11,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RelayError, type Scope } from 'relay-common'
 
-import { refusalOf, type Audit } from './audit.ts'
+import { refusalOf, type LogRefusal } from './refusal-log.ts'
 import type { Gate, Passed } from './gate.ts'
 import type { Principal } from './principal.ts'
 
-/** @param audit receives refusals */
-export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): void {
+/** @param logRefusal receives refusals */
+export function authenticate (app: FastifyInstance, gate: Gate, logRefusal: LogRefusal): void {
   app.decorateRequest('principal', null as unknown as Principal)
   app.decorateRequest('reauthenticate', null as unknown as () => Promise<void>)
 
@@ -25,7 +25,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
     if (credential === undefined) {
       const waitS = gate.askWithout(request.ip)
       if (waitS > 0) refuseBlocked(request, reply, waitS)
-      audit(refusalOf(request, 'unauthorized', 'no bearer token'))
+      logRefusal(refusalOf(request, 'unauthorized', 'no bearer token'))
       throw unauthorized('none was sent')
     }
     const passed = gate.pass(credential, request.ip)
@@ -40,7 +40,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
   function letIn (passed: Passed, credential: string, request: FastifyRequest, reply: FastifyReply): void {
     if (passed.kind === 'blocked') return refuseBlocked(request, reply, passed.waitS)
     if (passed.kind === 'refused') {
-      audit(refusalOf(request, 'unauthorized', passed.reason))
+      logRefusal(refusalOf(request, 'unauthorized', passed.reason))
       throw unauthorized('this one is not accepted')
     }
     request.principal = passed.principal
@@ -54,12 +54,12 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
 
   // this hook refuses by scope, and routes refuse by grants
   app.addHook('onError', async (request, _reply, error) => {
-    if (error.code === 'RELAY_FORBIDDEN') audit(refusalOf(request, 'forbidden', error.message))
+    if (error.code === 'RELAY_FORBIDDEN') logRefusal(refusalOf(request, 'forbidden', error.message))
   })
 
   function refuseBlocked (request: FastifyRequest, reply: FastifyReply, waitS: number): never {
     reply.header('retry-after', waitS)
-    audit(refusalOf(request, 'blocked', BLOCKED))
+    logRefusal(refusalOf(request, 'blocked', BLOCKED))
     throw new RelayError('RELAY_RATE_LIMITED',
       `too many requests from this address had no valid bearer token; try again in ${waitS} s`)
   }
@@ -78,14 +78,14 @@ export interface LoggedIn {
  */
 export type LogIn = (credential: string, address: string) => Promise<LoggedIn | undefined>
 
-export function createLogIn (gate: Gate, audit: Audit): LogIn {
+export function createLogIn (gate: Gate, logRefusal: LogRefusal): LogIn {
   return async (credential, address) => {
     const passed = await gate.pass(credential, address)
     if (passed.kind === 'known') {
       return { principal: passed.principal, reauthenticate: () => identifyAgain(credential, gate) }
     }
     const isBlocked = passed.kind === 'blocked'
-    audit({ act: isBlocked ? 'blocked' : 'unauthorized', reason: isBlocked ? BLOCKED : passed.reason, address })
+    logRefusal({ act: isBlocked ? 'blocked' : 'unauthorized', reason: isBlocked ? BLOCKED : passed.reason, address })
     return undefined
   }
 }

@@ -16,7 +16,7 @@ import { hash } from 'node:crypto'
 
 import { LruMap } from 'toad-cache'
 
-import type { Strangers } from './limits.ts'
+import type { Strangers } from './rate-limits.ts'
 import type { Identified, Identifier } from './principal.ts'
 
 /** The result for a credential; `waitS`: it was not checked. */

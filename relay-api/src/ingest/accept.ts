@@ -4,7 +4,7 @@
  *
  *     item ──scanEvent──▶ its series is known, its time has rollups ──granted──▶ taken        nearly all: 0.4 us
  *       │ not taken             │ no                    │ no
- *       └───────────────────────┴───────────────────────┴──▶ decodeEvent ──▶ taken, and dear where it may make something new
+ *       └───────────────────────┴───────────────────────┴──▶ decodeEvent ──▶ taken; maybeNew if it may create a series or zone
  *                                                                  └──▶ refused
  */
 import {
@@ -34,7 +34,7 @@ export interface Refused {
 }
 
 /** An acceptable event that may create a series, zone or partition. */
-export interface Dear {
+export interface MaybeNew {
   /** index of the item in the request, from 0 */
   readonly index: number
   readonly event: DeviceEvent
@@ -64,7 +64,7 @@ export class Sorting {
   readonly records: ProducedRecord[] = []
   readonly refused: Refused[] = []
   /** the part of `records` that may create something */
-  readonly dear: Dear[] = []
+  readonly maybeNew: MaybeNew[] = []
   readonly #body: Buffer
   readonly #allowed: Allowed
   readonly #known: Known
@@ -133,7 +133,7 @@ export class Sorting {
       const { event } = decoded
       const record = { key: event.deviceId, value: item }
       this.records.push(record)
-      if (!this.#known.isFree(event, this.#nowMs)) this.dear.push({ index, event, record })
+      if (!this.#known.isFree(event, this.#nowMs)) this.maybeNew.push({ index, event, record })
     }
   }
 }

@@ -17,7 +17,7 @@ import {
 
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
-import { refusedReasons, Sorting, type Dear, type Refused } from './accept.ts'
+import { refusedReasons, Sorting, type MaybeNew, type Refused } from './accept.ts'
 import { openIdempotentAnswers, type IdempotentAnswers } from './idempotency-key.ts'
 import type { IngestConfig } from './config.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
@@ -119,8 +119,8 @@ export function openIngest (
     sorted: Sorting, caller: string, nowMs: number, waiting: ForWhom | undefined, trace: Trace | undefined
   ): Promise<IngestAnswer> => {
     let it: Pick<Sorting, 'records' | 'refused'> = sorted
-    if (sorted.dear.length > 0) {
-      it = withoutRefused(sorted, await quotas.spend(caller, sorted.dear, nowMs))
+    if (sorted.maybeNew.length > 0) {
+      it = withoutRefused(sorted, await quotas.spend(caller, sorted.maybeNew, nowMs))
       waiting?.signal?.throwIfAborted()
     }
     const { records, refused } = it
@@ -220,9 +220,9 @@ function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: 
 
 /** @param byEvent refusals, of these events among others */
 function withoutRefused (
-  { records, refused, dear }: Sorting, byEvent: ReadonlyMap<Dear, Refused>
+  { records, refused, maybeNew }: Sorting, byEvent: ReadonlyMap<MaybeNew, Refused>
 ): Pick<Sorting, 'records' | 'refused'> {
-  const more = dear.filter(it => byEvent.has(it))
+  const more = maybeNew.filter(it => byEvent.has(it))
   if (more.length === 0) return { records, refused }
   const left = new Set(more.map(it => it.record))
   return {

@@ -47,7 +47,7 @@ export function createTransport (config: IngestConfig, { admit, take }: Door, lo
   if (cert === undefined || key === undefined) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE must be set together')
   }
-  // the deadline of the handshake is that of the login (mqtt-admission.ts)
+  // the deadline of the handshake is that of the login (mqtt-pending.ts)
   const server = createEncrypted({ ...readTls('MQTT_TLS', { ca, cert, key }), requestCert: ca !== undefined })
   const raws = new Map<string, Socket>()
   server.on('connection', (raw: Socket) => {

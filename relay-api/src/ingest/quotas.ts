@@ -14,7 +14,7 @@ import { LruMap } from 'toad-cache'
 
 import type { Budgets } from '../budgets/budgets.ts'
 import { budgets as declared, type SpentBudget } from '../budgets/declared.ts'
-import type { Dear, Known, Refused } from './accept.ts'
+import type { MaybeNew, Known, Refused } from './accept.ts'
 import { KnownSeries } from './known-series.ts'
 import { createRollupTimes, type RollupTimes } from './rollup-times.ts'
 
@@ -22,10 +22,10 @@ export interface Quotas extends Known {
   /**
    * Spends the quotas for what some events create. Calls of one caller run in order, and waiting ones are combined.
    * @param caller id of a principal
-   * @param dear events that are not free
+   * @param maybeNew events that may create something
    * @returns those that are refused
    */
-  spend (caller: string, dear: readonly Dear[], nowMs: number): Promise<ReadonlyMap<Dear, Refused>>
+  spend (caller: string, maybeNew: readonly MaybeNew[], nowMs: number): Promise<ReadonlyMap<MaybeNew, Refused>>
   /** When to retry refused events. */
   retryAfterS (caller: string): number
 }
@@ -59,10 +59,10 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
     }
   }
 
-  const spendTogether = async (caller: string, dear: readonly Dear[], nowMs: number) => {
+  const spendTogether = async (caller: string, maybeNew: readonly MaybeNew[], nowMs: number) => {
     const refused = new Refusals()
-    await spendPartitions(caller, dear, nowMs, { times, budgets, ask, refused })
-    const unknown = refused.rest(dear).filter(it => !known.has(it.event))
+    await spendPartitions(caller, maybeNew, nowMs, { times, budgets, ask, refused })
+    const unknown = refused.rest(maybeNew).filter(it => !known.has(it.event))
     if (unknown.length > 0) await spendSeries(caller, unknown, { known, knownZones, budgets, ask, database, refused })
     return refused.byEvent
   }
@@ -74,7 +74,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
       const together = own.splice(0)
       const nowMs = Math.max(...together.map(it => it.nowMs))
       try {
-        const refused = await spendTogether(caller, together.flatMap(it => it.dear), nowMs)
+        const refused = await spendTogether(caller, together.flatMap(it => it.maybeNew), nowMs)
         for (const it of together) it.done(refused)
       } catch (error) {
         for (const it of together) it.failed(error)
@@ -86,8 +86,8 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
   return {
     isFree: (event, nowMs) => known.has(event) && times.isCovered(event.timestampMs, nowMs),
     isScannedFree: (event, nowMs) => known.hasScanned(event) && times.isCovered(event.timestampMs, nowMs),
-    spend: (caller, dear, nowMs) => new Promise((resolve, reject) => {
-      const spending: Spending = { dear, nowMs, done: resolve, failed: reject }
+    spend: (caller, maybeNew, nowMs) => new Promise((resolve, reject) => {
+      const spending: Spending = { maybeNew, nowMs, done: resolve, failed: reject }
       const own = waiting.get(caller) ?? []
       own.push(spending)
       if (waiting.has(caller)) return
@@ -99,9 +99,9 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
 }
 
 interface Spending {
-  readonly dear: readonly Dear[]
+  readonly maybeNew: readonly MaybeNew[]
   readonly nowMs: number
-  readonly done: (refused: ReadonlyMap<Dear, Refused>) => void
+  readonly done: (refused: ReadonlyMap<MaybeNew, Refused>) => void
   readonly failed: (error: unknown) => void
 }
 
@@ -117,13 +117,13 @@ interface Memory {
 }
 
 async function spendPartitions (
-  caller: string, dear: readonly Dear[], nowMs: number,
+  caller: string, maybeNew: readonly MaybeNew[], nowMs: number,
   { times, budgets, ask, refused }: Asking & { times: RollupTimes }
 ): Promise<void> {
-  const isOld = ({ event }: Dear) => !times.isCovered(event.timestampMs, nowMs)
-  if (!dear.some(isOld)) return
+  const isOld = ({ event }: MaybeNew) => !times.isCovered(event.timestampMs, nowMs)
+  if (!maybeNew.some(isOld)) return
   await ask(() => times.refresh())
-  const old = dear.filter(isOld)
+  const old = maybeNew.filter(isOld)
   const partitions = new Map(old.map(it => [it, times.partitionOf(it.event.timestampMs, nowMs)]))
   const paid = new Set(paidOf(budgets, 'newPartitions', caller, [...new Set(partitions.values())]))
   for (const partition of paid) times.add(partition)
@@ -132,7 +132,7 @@ async function spendPartitions (
 
 /** @param unknown events of series that are not in memory */
 async function spendSeries (
-  caller: string, unknown: readonly Dear[],
+  caller: string, unknown: readonly MaybeNew[],
   { known, knownZones, budgets, ask, database, refused }: Asking & Memory & { database: Database }
 ): Promise<void> {
   const series = new Map<string, DeviceEvent>()
@@ -176,14 +176,14 @@ function paidOf<T> (budgets: Budgets, name: SpentBudget, caller: string, things:
 }
 
 class Refusals {
-  readonly byEvent = new Map<Dear, Refused>()
+  readonly byEvent = new Map<MaybeNew, Refused>()
 
-  add (event: Dear, name: SpentBudget, field: Refused['field']): void {
+  add (event: MaybeNew, name: SpentBudget, field: Refused['field']): void {
     const detail = `quota of ${declared[name].what} used up (${declared[name].setting}); try again later`
     this.byEvent.set(event, { index: event.index, reason: 'quota-exceeded', field, detail })
   }
 
-  rest (events: readonly Dear[]): readonly Dear[] {
+  rest (events: readonly MaybeNew[]): readonly MaybeNew[] {
     return this.byEvent.size === 0 ? events : events.filter(it => !this.byEvent.has(it))
   }
 }

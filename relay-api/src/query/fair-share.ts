@@ -5,7 +5,7 @@
  *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
  *                                            is one for whoever comes next
  *     a caller that came just now            holds at most one, and one more after each statement (slow start)
- *     heavy callers together                 as many as their window (see attained-service.ts for who is heavy): it begins with
+ *     heavy callers together                 as many as their window (see heavy-callers.ts for who is heavy): it begins with
  *                                            one, grows while the statements of the others take as long as usual, and is
  *                                            halved when those take longer (additive increase, multiplicative decrease, Chiu
  *                                            and Jain 1989)
@@ -16,7 +16,7 @@
  */
 import { RelayError, type Database, type ForWhom } from 'relay-common'
 
-import { STATEMENT_MS, type AttainedService } from './attained-service.ts'
+import { STATEMENT_MS, type AttainedService } from './heavy-callers.ts'
 import { createRotation } from './rotation.ts'
 import type { ComputeTurns } from './compute-turns.ts'
 

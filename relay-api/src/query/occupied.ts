@@ -14,7 +14,7 @@ import { bucketStartMs, levels, type Database, type Level, type TimeRange } from
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
 import type { Group } from './group-by.ts'
-import { journalOfMany } from './journal.ts'
+import { journalOfMany } from './read-journal.ts'
 import { rowOf, type RowsQuery } from './rows-query.ts'
 
 /** Indexes of rows in their group's part of the answer: from `first` up to `end`, exclusive. */

@@ -13,7 +13,7 @@ import {
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
-import { allTime, createJournalCollector, journalOfMany } from './journal.ts'
+import { allTime, createJournalCollector, journalOfMany } from './read-journal.ts'
 import { prefixesWithin } from './prefix-ranges.ts'
 
 export interface Presence {

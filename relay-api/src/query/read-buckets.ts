@@ -18,7 +18,7 @@ import type { GroupBy } from './group-by.ts'
 import {
   allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany,
   type JournalCollector
-} from './journal.ts'
+} from './read-journal.ts'
 import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 

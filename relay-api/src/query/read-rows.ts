@@ -20,7 +20,7 @@ import type { SeriesKind } from './groups.ts'
 import {
   around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfEach, journalOfMany,
   type JournalCollector
-} from './journal.ts'
+} from './read-journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import {
   grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants

@@ -14,7 +14,7 @@ import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn } from './groups.ts'
 import type { GroupBy } from './group-by.ts'
-import { around, journalBlocksOf, createJournalCollector, journalOfBlocks } from './journal.ts'
+import { around, journalBlocksOf, createJournalCollector, journalOfBlocks } from './read-journal.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './counter-steps.ts'
 
 export interface StepQuery {

@@ -5,7 +5,7 @@ import {
 } from 'relay-common'
 
 import { readsDeviceSeries, type SeriesKind } from '../query/groups.ts'
-import { journalBlocksOf, createJournalCollector, journalOfBlocks } from '../query/journal.ts'
+import { journalBlocksOf, createJournalCollector, journalOfBlocks } from '../query/read-journal.ts'
 import type { Change } from './commits.ts'
 import type { View } from './view.ts'
 

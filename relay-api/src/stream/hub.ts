@@ -19,7 +19,7 @@ import { RelayError, type Database, type Logger, type Registry, type Tracer } fr
 import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { chooseDropped } from './buffers.ts'
-import { Client, type StreamEndReason } from './client.ts'
+import { Client, type StreamEndReason } from './client-connection.ts'
 import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'

@@ -1,6 +1,6 @@
 import { createCounterBy, Gauge, Histogram, type Registry } from 'relay-common'
 
-import { endReasons } from './client.ts'
+import { endReasons } from './client-connection.ts'
 
 /** @param countClients called on every scrape */
 export function createStreamMetrics (metrics: Registry, countClients: () => number) {

@@ -8,7 +8,7 @@ import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 import type { Selection } from '../parameters/selection.ts'
 import { readsDeviceSeries } from '../query/groups.ts'
 import type { GroupBy } from '../query/group-by.ts'
-import type { Client } from './client.ts'
+import type { Client } from './client-connection.ts'
 
 export interface ViewQuery {
   readonly selection: Selection

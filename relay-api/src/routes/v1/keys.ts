@@ -9,7 +9,7 @@ import { Type, type Static } from 'typebox'
 
 import { actorOf } from '../../auth/actor.ts'
 import { OpenEnum } from '../../open-enum.ts'
-import { strictJsonParser } from '../../parameters/body.ts'
+import { strictJsonParser } from '../../parameters/strict-json.ts'
 import { Name, WITHOUT_CONTROLS_PATTERN } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { refuseOtherMethods } from '../other-methods.ts'

@@ -17,7 +17,7 @@ import { Type, type Static } from 'typebox'
 
 import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
-import type { AttainedService } from './query/attained-service.ts'
+import type { AttainedService } from './query/heavy-callers.ts'
 import { Computing } from './query/computing.ts'
 import { PIECE_MS, type ComputeTurns } from './query/compute-turns.ts'
 

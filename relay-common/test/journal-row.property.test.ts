@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { RelayError } from '../src/errors.ts'
-import { JournalWriter, decodeJournal } from '../src/rollups/journal.ts'
+import { JournalWriter, decodeJournal } from '../src/rollups/journal-row.ts'
 import { mergeReadings, type Readings } from '../src/rollups/readings.ts'
 import { emptyRollup, foldReading, type Rollup } from '../src/rollups/rollup.ts'
 import { encodeRollupBody } from '../src/rollups/rollup-row.ts'

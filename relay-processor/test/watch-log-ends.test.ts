@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { createLogger, type PartitionOffsets } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
-import { watchLogEnds } from '../src/log-ends.ts'
+import { watchLogEnds } from '../src/watch-log-ends.ts'
 
 const INTERVAL_MS = 5
 

@@ -8,8 +8,8 @@ import { createApiKey, createApiKeyParts, createLogger, formatApiKey } from 'rel
 
 import { until } from '../../test-support/until.ts'
 import { createApp } from '../src/app.ts'
-import { createAudit } from '../src/auth/audit.ts'
-import { openLimits } from '../src/auth/limits.ts'
+import { createRefusalLog } from '../src/auth/refusal-log.ts'
+import { openLimits } from '../src/auth/rate-limits.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 
@@ -122,14 +122,14 @@ test('an unknown caller causes a bounded number of statements if processes count
 test('an address without known callers can\'t fill the log', () => {
   const lines: Array<Record<string, unknown>> = []
   let nowMs = 0
-  const audit = createAudit(
+  const logRefusal = createRefusalLog(
     { warn: (line: object) => { lines.push(line as Record<string, unknown>) } } as never, () => nowMs
   )
-  for (let n = 0; n < 3_000; n++, nowMs += 20) audit({ act: 'blocked', reason: 'r', address: '10.0.0.1' })
+  for (let n = 0; n < 3_000; n++, nowMs += 20) logRefusal({ act: 'blocked', reason: 'r', address: '10.0.0.1' })
   assert.equal(lines.length, 60)
-  audit({ act: 'blocked', reason: 'r', address: '10.0.0.2' })
+  logRefusal({ act: 'blocked', reason: 'r', address: '10.0.0.2' })
   assert.equal(lines.at(-1)!.leftOut, 2_940)
-  for (let n = 0; n < 10_000; n++) audit({ act: 'blocked', reason: 'r', address: `10.1.0.${n}` })
+  for (let n = 0; n < 10_000; n++) logRefusal({ act: 'blocked', reason: 'r', address: `10.1.0.${n}` })
   assert.ok(lines.length <= 61 + 50, 'many addresses together')
 })
 

@@ -1,8 +1,8 @@
 /**
- * The topic of dead letters, for those who look after a site: letters by filter, newest first, or by place.
+ * Finds letters in the topic of dead letters, for operators: by filter, newest first, or by place.
  *
- * A letter that was replayed has a marker behind it in the topic (dead-letter-replay.ts). So the topic is read to its
- * end before anything is said of a letter.
+ * A replayed letter has a marker later in the topic (dead-letter-replay.ts). So the topic is read to its end before a
+ * letter is shown.
  */
 import { deadLetterReasons, decodeDeadLetter, type DeadLetterInfo } from './dead-letter.ts'
 import type { EventLog, LoggedRecord } from './event-log/port.ts'

@@ -1,6 +1,7 @@
 /**
- * Lines about refusals: who, what, from where. Each address and caller has a limit per minute, and all have one per
- * second, because a flood must not fill a disk. The first line after a limit has the number of skipped ones.
+ * Logs refusals (lines with `audit`): who, what, from where. Each address and caller has a limit per minute, and all
+ * have one per second, because a flood must not fill a disk. The first line after a limit has the number of skipped
+ * ones.
  */
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'relay-common'
@@ -20,9 +21,9 @@ export interface Refusal {
   readonly [detail: string]: unknown
 }
 
-export type Audit = (refusal: Refusal) => void
+export type LogRefusal = (refusal: Refusal) => void
 
-export function createAudit (log: Logger, now?: () => number): Audit {
+export function createRefusalLog (log: Logger, now?: () => number): LogRefusal {
   const byWhom = createWindowCounter(60_000, undefined, now)
   const all = createWindowCounter(1_000, 1, now)
   let leftOut = 0
