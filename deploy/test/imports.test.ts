@@ -48,8 +48,8 @@ test('a workspace imports only those that it may know', () => {
 /** Folders of relay-common that are built on its base alone, side by side. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'event-log': ['../access/', '../event/', '../rollups/'],
-  rollups: ['../access/', '../event/', '../event-log/', '../database.ts'],
-  event: ['../access/', '../event-log/', '../rollups/', '../database.ts']
+  rollups: ['../access/', '../event/', '../event-log/', '../database/'],
+  event: ['../access/', '../event-log/', '../rollups/', '../database/']
 }
 
 test('event log, rollups and events know nothing of each other', () => {

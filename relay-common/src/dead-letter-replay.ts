@@ -1,7 +1,7 @@
 /** Replays dead letters: which ones may go to the events topic again, and how they are sent. */
 import { findApiKey } from './access/api-key-store.ts'
 import { claimFault, intersectGrants, type EventGrants } from './access/grants.ts'
-import type { Database } from './database.ts'
+import type { Database } from './database/database.ts'
 import { REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter } from './dead-letter-topic.ts'
 import type { ProducedRecord } from './event-log/port.ts'
 

@@ -29,8 +29,8 @@ export {
 } from './config.ts'
 export {
   connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
-} from './database.ts'
-export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database.ts'
+} from './database/database.ts'
+export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database/database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './rollups/digest.ts'
 export type { Digest } from './rollups/digest.ts'
 export { parseDuration, unitsMs } from './duration.ts'
@@ -84,12 +84,12 @@ export {
   writeMetrics
 } from './metrics.ts'
 export type { MetricValues, WeightedHistogram } from './metrics.ts'
-export { migrate, pendingMigrations } from './migrate.ts'
+export { migrate, pendingMigrations } from './database/migrate.ts'
 export { readNextOffsets } from './next-offsets.ts'
 export { closeKeepAlive } from './close-keep-alive.ts'
 export { printable, printableJson, printableLines } from './printable.ts'
-export { createDatabaseProbe } from './probe-database.ts'
-export type { DatabaseProbe } from './probe-database.ts'
+export { createDatabaseProbe } from './database/probe-database.ts'
+export type { DatabaseProbe } from './database/probe-database.ts'
 export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { instanceName, readPrograms, reportProgram } from './program-reports.ts'

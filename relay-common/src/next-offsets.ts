@@ -1,5 +1,5 @@
 /** The next offset of each partition, as the rollups in the database have it (table `progress`). */
-import type { Database } from './database.ts'
+import type { Database } from './database/database.ts'
 
 export async function readNextOffsets (
   database: Pick<Database, 'queryPrepared'>, topicId: string

@@ -5,7 +5,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { Database } from './database.ts'
+import type { Database } from './database/database.ts'
 import type { Logger } from './log.ts'
 import { version } from './version.ts'
 import { within } from './within.ts'

@@ -2,7 +2,7 @@
  * Retention of rollups, in `rollup_levels`. Only the owner of the database can set it, so a compromised program can't
  * drop rollups early.
  */
-import type { Database } from './database.ts'
+import type { Database } from './database/database.ts'
 import { levels } from './window.ts'
 
 /** Days by level; 0: forever; left out: unchanged. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
 import { until } from '../../test-support/until.ts'
-import type { Database } from '../src/database.ts'
+import type { Database } from '../src/database/database.ts'
 import type { Topic } from '../src/event-log/port.ts'
 import { maintainTopics } from '../src/event-log/postgres-topics.ts'
 import { createLogger } from '../src/log.ts'

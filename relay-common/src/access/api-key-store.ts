@@ -1,5 +1,5 @@
 /** The table `api_keys` and its changes, each with its line in `audit_log`. */
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import { createApiKeyParts, formatApiKey, hashSecret, withNewSecret } from './api-key.ts'
 import { writeAudit, type Actor } from './audit-log.ts'

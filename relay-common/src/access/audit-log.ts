@@ -1,5 +1,5 @@
 /** The table `audit_log`: what administrators did. */
-import type { PoolClient } from '../database.ts'
+import type { PoolClient } from '../database/database.ts'
 
 /** Who acts. */
 export interface Actor {

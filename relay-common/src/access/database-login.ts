@@ -7,7 +7,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes, randomUUID } from 'nod
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 
 /** The programs that log in, and their roles (migration 0010). */

@@ -1,5 +1,5 @@
 import { splitList } from '../config.ts'
-import type { Database, DatabaseSettings } from '../database.ts'
+import type { Database, DatabaseSettings } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { readTls } from '../tls.ts'

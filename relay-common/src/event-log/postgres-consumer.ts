@@ -2,7 +2,7 @@
  * A consumer of a topic in PostgreSQL: its membership assigns partitions, its fetcher reads them, and this file merges
  * both into one sequence of news for the owner.
  */
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import { NewsQueue } from './news-queue.ts'
 import type { ConsumerNews, ConsumerSettings, EventConsumer, GroupMembership, JoinGroup } from './port.ts'

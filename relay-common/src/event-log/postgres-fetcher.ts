@@ -14,7 +14,7 @@ import { addAbortSignal } from 'node:stream'
 
 import { to as copyTo } from 'pg-copy-streams'
 
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import type { ConsumerNews, Topic } from './port.ts'
 import { describeError, isPassing } from './postgres-connection.ts'

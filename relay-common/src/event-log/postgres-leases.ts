@@ -9,7 +9,7 @@
  * heartbeats.
  */
 import { RelayError } from '../errors.ts'
-import type { PoolClient } from '../database.ts'
+import type { PoolClient } from '../database/database.ts'
 import { balance } from './balance.ts'
 import type { Topic } from './port.ts'
 import { channelOf } from './postgres-connection.ts'

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { Database, PoolClient } from '../database.ts'
+import type { Database, PoolClient } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import { within } from '../within.ts'
 import type { ConsumerSettings, GroupEvents, Topic } from './port.ts'

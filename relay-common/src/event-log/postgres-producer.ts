@@ -7,7 +7,7 @@
  * small sends need few commits. Nothing is sent twice: if the connection is lost during a commit, the outcome is
  * unknown, and the caller gets that error.
  */
-import type { Database, PoolClient } from '../database.ts'
+import type { Database, PoolClient } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import { within } from '../within.ts'
 import type { EventProducer, ProducedRecord, Topic } from './port.ts'

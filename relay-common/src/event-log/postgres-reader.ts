@@ -1,5 +1,5 @@
 /** Reads records with all their metadata, for tools: one object each. Use the consumer if speed matters. */
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import type { LoggedRecord } from './port.ts'
 
 const BATCHES_AT_A_TIME = 20

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import type { PartitionOffsets, Topic, TopicSettings } from './port.ts'
 import { describeError } from './postgres-connection.ts'

@@ -2,7 +2,7 @@
 import type { Static, TObject } from 'typebox'
 
 import type { tracingSettings } from '../config.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { createCounterBy, type Registry } from '../metrics.ts'

@@ -1,7 +1,7 @@
 /** The table `traced_devices`: devices that are traced for a while, on demand. */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import { within } from '../within.ts'
 import type { Sampling, TracedDevice } from './sampling.ts'

@@ -3,11 +3,11 @@ import type { TestContext } from 'node:test'
 import { Type } from 'typebox'
 
 import { databaseSettings, readConfig } from '../../src/config.ts'
-import { openDatabase, type DatabaseSettings } from '../../src/database.ts'
+import { openDatabase, type DatabaseSettings } from '../../src/database/database.ts'
 import type { ConsumerSettings, EventLog, Topic } from '../../src/event-log/port.ts'
 import { openPostgresEventLog, type PostgresLogOptions } from '../../src/event-log/postgres.ts'
 import { createLogger, type Logger } from '../../src/log.ts'
-import { migrate } from '../../src/migrate.ts'
+import { migrate } from '../../src/database/migrate.ts'
 import { openLocalPostgres, startTestPostgres } from './local-postgres.ts'
 
 /** The event log in a database given by its settings; closes both. */

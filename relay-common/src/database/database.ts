@@ -7,14 +7,14 @@ import {
 import type { Registry } from 'prom-client'
 
 import { cancelStatement } from './cancel.ts'
-import { RelayError } from './errors.ts'
+import { RelayError } from '../errors.ts'
 import {
   findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings
 } from './pooler.ts'
-import { readTls, type TlsFiles } from './tls.ts'
-import type { Logger } from './log.ts'
+import { readTls, type TlsFiles } from '../tls.ts'
+import type { Logger } from '../log.ts'
 import { measurePool } from './pool-metrics.ts'
-import { within } from './within.ts'
+import { within } from '../within.ts'
 
 export type { PoolClient } from 'pg'
 

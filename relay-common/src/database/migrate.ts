@@ -2,10 +2,10 @@ import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
 import { liftTimeLimits, type Database } from './database.ts'
-import { RelayError } from './errors.ts'
-import type { Logger } from './log.ts'
+import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 
-const migrationsDir = fileURLToPath(new URL('../migrations', import.meta.url))
+const migrationsDir = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 /** The names of pending migrations, in their order. */
 export async function pendingMigrations (database: Database): Promise<string[]> {

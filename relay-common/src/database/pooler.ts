@@ -9,7 +9,7 @@
  */
 import type { ClientBase } from 'pg'
 
-import { RelayError } from './errors.ts'
+import { RelayError } from '../errors.ts'
 
 export type PoolMode = 'none' | 'session' | 'transaction' | 'statement'
 
