@@ -27,10 +27,11 @@ export {
   databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
   readConfig, retentionSettings, splitList, tracingSettings
 } from './config.ts'
-export {
-  connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
-} from './database/database.ts'
-export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database/database.ts'
+export { connectionOptions, describeDatabase } from './database/connection-settings.ts'
+export type { DatabaseSettings } from './database/connection-settings.ts'
+export { isConnectionError, isTimeout } from './database/database-errors.ts'
+export { databaseFor, liftTimeLimits, openDatabase } from './database/database.ts'
+export type { Database, ForWhom, PoolClient, SessionUse } from './database/database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './rollups/digest.ts'
 export type { Digest } from './rollups/digest.ts'
 export { parseDuration, unitsMs } from './duration.ts'

@@ -1,67 +1,30 @@
+/**
+ * The database: a pool of connections to PostgreSQL, and what a statement may ask of it.
+ *
+ *     pool ──connection──▶ statement ──rows──▶ whole (query), or one by one at the pace of the caller (stream-rows.ts)
+ *                              └── the caller's signal ends it (until-aborted.ts)
+ */
 import { createHash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  Client, Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow
+  Client, Pool, Query, types, type ClientBase, type PoolClient, type QueryConfig, type QueryResultRow
 } from 'pg'
 import type { Registry } from 'prom-client'
 
-import { cancelStatement } from './cancel.ts'
 import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import {
+  connectionOptions, describeDatabase, sessionSettings, type DatabaseSettings, type PlanStyle
+} from './connection-settings.ts'
+import { isConnectionError } from './database-errors.ts'
+import { measurePool } from './pool-metrics.ts'
 import {
   findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings
 } from './pooler.ts'
-import { readTls, type TlsFiles } from '../tls.ts'
-import type { Logger } from '../log.ts'
-import { measurePool } from './pool-metrics.ts'
-import { within } from '../within.ts'
+import { atPace, streamRows } from './stream-rows.ts'
+import { withClientUntil } from './until-aborted.ts'
 
 export type { PoolClient } from 'pg'
-
-export interface DatabaseSettings {
-  readonly DATABASE_URL?: string
-  readonly POSTGRES_HOST: string
-  readonly POSTGRES_PORT: number
-  readonly POSTGRES_DB: string
-  readonly POSTGRES_USER: string
-  readonly POSTGRES_PASSWORD: string
-  readonly DATABASE_TLS?: boolean
-  readonly DATABASE_TLS_CA_FILE?: string
-  readonly DATABASE_TLS_CERT_FILE?: string
-  readonly DATABASE_TLS_KEY_FILE?: string
-  readonly DATABASE_POOL_MAX: number
-  readonly DATABASE_CONNECT_TIMEOUT_MS: number
-  /** longest time of a statement; 0 or left out: no limit */
-  readonly DATABASE_STATEMENT_TIMEOUT_MS?: number
-  /** longest idle time of a session inside a transaction; 0 or left out: no limit */
-  readonly DATABASE_IDLE_TRANSACTION_TIMEOUT_MS?: number
-  /** how often the server checks, during a statement, whether its client is still connected; 0 or left out: never */
-  readonly DATABASE_CLIENT_CHECK_INTERVAL_MS?: number
-}
-
-/** How PostgreSQL may plan the statements of a session. */
-export type PlanStyle =
-  /** any plan: for statements that compare whole tables */
-  | 'any'
-  /**
-   * From a key to its rows, by an index. Processor and API only read this way, whatever the statistics say. Statistics
-   * may be outdated, or chosen by a sender: a merge join of 5,000 names with the 300,000 devices of a zone took
-   * minutes.
-   */
-  | 'by-key'
-
-const planSettings: Readonly<Record<PlanStyle, SessionSettings>> = {
-  any: {},
-  // without an alternative PostgreSQL still uses these plans, and their high cost would start the JIT compiler; one
-  // query must use one core only
-  'by-key': {
-    enable_seqscan: 'off',
-    enable_mergejoin: 'off',
-    enable_hashjoin: 'off',
-    jit: 'off',
-    max_parallel_workers_per_gather: '0'
-  }
-}
 
 /** What a program stores in its sessions. */
 export type SessionUse =
@@ -131,48 +94,6 @@ const relayTypes = {
 }
 
 /**
- * The connection string and options for `pg`, for code that needs its own client.
- * @throws RelayError RELAY_CONFIG_INVALID if a TLS file is not readable
- */
-export function connectionOptions (settings: DatabaseSettings) {
-  const ssl = settings.DATABASE_TLS ? { ssl: readTls('DATABASE_TLS', tlsFiles(settings)) } : {}
-  return settings.DATABASE_URL
-    ? { connectionString: withPassword(settings.DATABASE_URL, settings.POSTGRES_PASSWORD), ...ssl }
-    : {
-        host: settings.POSTGRES_HOST,
-        port: settings.POSTGRES_PORT,
-        database: settings.POSTGRES_DB,
-        user: settings.POSTGRES_USER,
-        password: settings.POSTGRES_PASSWORD,
-        ...ssl
-      }
-}
-
-/** A URL is seen by whoever sees the environment, so its password may be in `POSTGRES_PASSWORD_FILE`. */
-function withPassword (text: string, password: string): string {
-  const url = URL.parse(text)
-  if (!url || password === '' || url.password !== '' || url.searchParams.has('password')) return text
-  url.password = password
-  return url.href
-}
-
-function tlsFiles (
-  { DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DATABASE_TLS_KEY_FILE: key }: DatabaseSettings
-): TlsFiles {
-  return { ca, cert, key }
-}
-
-function sessionSettings (settings: DatabaseSettings, plans: PlanStyle): SessionSettings {
-  const { DATABASE_STATEMENT_TIMEOUT_MS: limitMs, DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: idleMs } = settings
-  return {
-    timezone: 'UTC',
-    ...limitMs === undefined ? {} : { statement_timeout: String(limitMs) },
-    ...idleMs === undefined ? {} : { idle_in_transaction_session_timeout: String(idleMs) },
-    ...planSettings[plans]
-  }
-}
-
-/**
  * Lets the server notice a disconnected client. PostgreSQL before 14, and some systems, can't, so their statements run
  * to the end.
  */
@@ -188,12 +109,6 @@ async function checkClient (client: ClientBase, intervalMs: number): Promise<voi
 /** invalid_parameter_value: the setting exists, but this system does not support it */
 const isRefusedSetting = (error: unknown) => (error as { code?: string }).code === '22023'
 
-/** Whether PostgreSQL ended a statement or transaction because of a time limit. */
-export function isTimeout (error: unknown): boolean {
-  const { code, message } = error as { code?: string, message?: string }
-  return code === '25P04' || (code === '57014' && /statement timeout/.test(message ?? ''))
-}
-
 /**
  * Removes the time limits of a session, for long work such as a migration or a comparison with the log. End the
  * connection afterwards, because others would reuse it without limits.
@@ -202,29 +117,6 @@ export async function liftTimeLimits (client: ClientBase): Promise<void> {
   await client.query(`
     select set_config(name, '0', false) from pg_settings
     where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`)
-}
-
-/** Address of a database without its password, for messages. */
-export function describeDatabase (settings: DatabaseSettings): string {
-  if (!settings.DATABASE_URL) return `${settings.POSTGRES_HOST}:${settings.POSTGRES_PORT}/${settings.POSTGRES_DB}`
-  const url = URL.parse(settings.DATABASE_URL)
-  return url ? `${url.host}${url.pathname}` : 'the address in DATABASE_URL'
-}
-
-/** Errors after which a retry may succeed: the connection was lost, or the server starts or stops. */
-const connectionErrors = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH',
-  '57P01', '57P02', '57P03', '08000', '08001', '08003', '08004', '08006', '53300',
-  '08P01' // PgBouncer says this when its server has gone, and closes the connection
-])
-
-/** Whether the database was unreachable, in contrast to a refused statement. */
-export function isConnectionError (error: unknown): boolean {
-  const { code, message } = error as { code?: string, message?: string }
-  return connectionErrors.has(code ?? '') ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
-      message ?? ''
-    )
 }
 
 /** Where the connections of a database are counted. */
@@ -327,7 +219,7 @@ export async function openDatabase (
       const visitUnlessEnded = signal === undefined ? visit : (row: unknown[]) => { if (!signal.aborted) visit(row) }
       const paced = whom?.pace === undefined ? undefined : atPace(client, whom, visitUnlessEnded)
       try {
-        await stream(client, query, paced?.visit ?? visitUnlessEnded, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+        await streamRows(client, query, paced?.visit ?? visitUnlessEnded, settings.DATABASE_STATEMENT_TIMEOUT_MS)
       } finally {
         paced?.end()
       }
@@ -404,128 +296,9 @@ export function databaseFor (database: Database, forWhom: ForWhom): Database {
   }
 }
 
-/** Time for the server to cancel a statement; a connection that is busy after that is dropped. */
-const CANCEL_MAX_MS = 3_000
-const CANCEL_AGAIN_MS = 100
-
-/**
- * Runs a statement on a pooled connection until a signal ends it. The connection returns to the pool only if no
- * cancellation can still reach it, and is dropped otherwise.
- */
-async function withClientUntil<T> (
-  signal: AbortSignal, connect: () => Promise<PoolClient>, work: (client: PoolClient) => Promise<T>
-): Promise<T> {
-  signal.throwIfAborted()
-  const { promise: ended, resolve } = Promise.withResolvers<'ended'>()
-  const onAbort = () => resolve('ended')
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    const connecting = connect()
-    const client = await Promise.race([connecting, ended])
-    if (client === 'ended') {
-      connecting.then(it => it.release(), () => {}) // a pool has no way to leave its queue
-      throw signal.reason
-    }
-
-    const running = work(client)
-    const outcome = running.then(() => undefined, (error: Error) => error)
-    if (await Promise.race([outcome, ended]) !== 'ended') {
-      const failure = await outcome
-      client.release(failure && isConnectionError(failure))
-      return await running
-    }
-    within(CANCEL_MAX_MS, cancelUntil(client, outcome)).then(
-      failure => client.release(failure && isConnectionError(failure)),
-      () => client.release(true))
-    throw signal.reason
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
-}
-
-/** Cancels the running statement until it ends: a cancel request that arrives before the statement has no effect. */
-async function cancelUntil<T> (client: PoolClient, outcome: Promise<T>): Promise<T> {
-  for (const startedMs = performance.now(); ;) {
-    if (performance.now() - startedMs > CANCEL_MAX_MS) return await outcome // the connection is dropped
-    await cancelStatement(client, CANCEL_MAX_MS)
-    const ended = await Promise.race([
-      outcome.then(value => ({ value })), delay(CANCEL_AGAIN_MS, undefined, { ref: false })
-    ])
-    if (ended) return ended.value
-  }
-}
-
 const NAME_BYTES_MAX = 63
 
 /** PostgreSQL truncates names to 63 bytes, so two longer names might collide. */
 function statementName (name: string): string {
   return Buffer.byteLength(name) <= NAME_BYTES_MAX ? name : createHash('sha256').update(name).digest('base64url')
-}
-
-/** Time for the server to report a timed-out statement after its own limit. */
-const ANSWER_GRACE_MS = 2_000
-
-/** Rows of a statement, read at the pace of their consumer. */
-interface PacedRows {
-  visit (columns: unknown[]): void
-  /** Call it when the statement has ended: reads at full speed again, because another caller gets the connection. */
-  end (): void
-}
-
-/**
- * Stops reading from a connection while the consumer of its rows has to wait. Rows that have arrived are visited
- * anyway.
- */
-function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): PacedRows {
-  const { stream: socket } = (client as unknown as { connection: Connection }).connection
-  let isWaiting = false
-  const goOn = () => {
-    if (!isWaiting) return
-    isWaiting = false
-    socket.resume()
-  }
-  return {
-    visit (columns) {
-      visit(columns)
-      if (isWaiting || whom.signal?.aborted) return // the rest must still be read from the connection
-      const turn = whom.pace!()
-      if (turn === undefined) return
-      isWaiting = true
-      socket.pause()
-      turn.then(goOn, goOn) // the signal has the reason why it is unwanted
-    },
-    end: goOn
-  }
-}
-
-/** @param limitMs limit of the server for the statement; a server that stays silent after it is abandoned */
-function stream (
-  client: PoolClient, query: Query, visit: (columns: unknown[]) => void, limitMs: number | undefined
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let failure: { readonly error: unknown } | undefined
-    const timer = limitMs && setTimeout(() => {
-      const silence = new Error(`no answer from PostgreSQL within ${limitMs + ANSWER_GRACE_MS} ms`)
-      reject(Object.assign(silence, { code: 'ETIMEDOUT' }))
-    }, limitMs + ANSWER_GRACE_MS)
-
-    query.on('row', row => {
-      if (failure) return // the rest of the answer must still be read from the connection
-      try {
-        visit(row)
-      } catch (error) {
-        failure = { error }
-      }
-    })
-    query.on('error', error => { // not `once`: an unhandled error would end the process
-      clearTimeout(timer)
-      reject(error)
-    })
-    query.once('end', () => {
-      clearTimeout(timer)
-      if (failure) reject(failure.error)
-      else resolve()
-    })
-    client.query(query)
-  })
 }

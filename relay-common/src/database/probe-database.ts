@@ -4,7 +4,7 @@
  */
 import { Client } from 'pg'
 
-import { connectionOptions, type DatabaseSettings } from './database.ts'
+import { connectionOptions, type DatabaseSettings } from './connection-settings.ts'
 
 export interface DatabaseProbe {
   /**

@@ -1,5 +1,6 @@
 import { splitList } from '../config.ts'
-import type { Database, DatabaseSettings } from '../database/database.ts'
+import type { DatabaseSettings } from '../database/connection-settings.ts'
+import type { Database } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { readTls } from '../tls.ts'

@@ -1,5 +1,6 @@
 /** Connections of the PostgreSQL log: which errors are temporary, and how to listen. */
-import { isConnectionError, type Database, type PoolClient } from '../database/database.ts'
+import { isConnectionError } from '../database/database-errors.ts'
+import type { Database, PoolClient } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import { within } from '../within.ts'
 

@@ -12,7 +12,8 @@
  *
  * The tables and their partitioning are in `migrations/0004-event-log.sql`.
  */
-import { describeDatabase, type Database, type DatabaseSettings } from '../database/database.ts'
+import { describeDatabase, type DatabaseSettings } from '../database/connection-settings.ts'
+import type { Database } from '../database/database.ts'
 import type { Logger } from '../log.ts'
 import type { EventLog } from './port.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
