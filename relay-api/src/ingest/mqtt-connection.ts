@@ -6,9 +6,10 @@
  *       ▼                                          ▼ the token is not accepted any more
  *     closed ◀───────────────────────────────── closed
  *
- * Packets are handled one by one. A packet that can't be handled now keeps its place, and nothing more is read:
+ * The login is in mqtt-login.ts. Packets are read one by one (mqtt-reader.ts). One that can't be handled now keeps its
+ * place, and nothing more is read:
  *
- *     login under way | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
+ *     login in progress | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
  *
  * A client may leave a will with its CONNECT: a message that is handled as its last one. It is dropped if the client
  * says goodbye, loses its permission, or if we close the connection.
@@ -19,21 +20,22 @@ import type { IConnectPacket, IPublishPacket, Packet } from 'mqtt-packet'
 import { EVENT_BYTES_MAX, type RelayError } from 'relay-common'
 
 import type { LogIn } from '../auth/authenticate.ts'
-import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import type { BytesLease } from './in-flight.ts'
 import type { Traces } from '../tracing.ts'
 import type { Ingest } from './ingest.ts'
-import { endedReasonOf, type EndedReason, type MqttCounts, type RefusedConnect } from './mqtt-counts.ts'
-import { askedVersion, createDecoder, decodeCutOff } from './mqtt-decode.ts'
-import { Frames, type Frame } from './mqtt-frames.ts'
-import { MqttMessages, type MqttMessage } from './mqtt-messages.ts'
+import { endedReasonOf, type EndedReason, type MqttCounts } from './mqtt-counts.ts'
+import { createDecoder, decodeCutOff } from './mqtt-decode.ts'
+import type { Frame } from './mqtt-frames.ts'
+import { logInClient, readConnect, refused, type MqttClient, type RefusedLogin, type Will } from './mqtt-login.ts'
+import { MqttMessages, type MqttMessage, type MqttSender } from './mqtt-messages.ts'
 import {
   acknowledgeUnsubscribe, answerPing, complete, partWith, refuseConnect, refuseSubscriptions, welcome, type MqttLimits,
   type MqttReason, type MqttVersion
 } from './mqtt-packets.ts'
+import { MqttReader, ROOM_RETRY_MS } from './mqtt-reader.ts'
 import { MqttSocket } from './mqtt-socket.ts'
-import { topicOf } from './mqtt-topic.ts'
+import { TopicAliases, topicOf } from './mqtt-topic.ts'
 
 export interface MqttParts {
   readonly ingest: Ingest
@@ -56,94 +58,69 @@ export interface MqttParts {
   readonly note: (connection: MqttConnection, what: string, details: Record<string, unknown>) => void
 }
 
-/** a client that is silent for this multiple of its keep-alive is gone */
-const KEEP_ALIVE_GRACE = 1.5
 /** first byte of the first packet of a client */
 const CONNECT_TYPE = 0x10
-const CONNECT_MAX_BYTES = 16 * 1024
 /** of a message, without its event: topic, properties, header */
 const HEAD_MAX_BYTES = 4 * 1024
 const limits: MqttLimits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + HEAD_MAX_BYTES, topicAliasMax: 16 }
 /** clients of 3.1.1 can't know our limit: they resend an oversized message forever unless it is acknowledged */
 const PASSED_MAX_BYTES = 16 * 1024 * 1024
-/** this part of an incomplete packet needs no room in flight */
-const FREE_PARTIAL_BYTES = 4 * 1024
-/** packets of one client per turn */
-const PACKETS_PER_TURN = 200
-/** delay before a packet without room in flight is retried */
-const ROOM_RETRY_MS = 100
 /** delay before a client above a budget is read again */
 const BUDGET_RETRY_MS = 1_000
 const TOPIC_SHOWN_CHARACTERS = 100
 /** MQTT 5 reasons for DISCONNECT that drop the will */
 const NORMAL_DISCONNECT = 0
 
-interface Will {
-  readonly topic: string
-  readonly payload: Buffer
-  /** whether its will may be delayed until another connection takes over */
-  readonly isDelayed: boolean
-}
-
 export class MqttConnection {
   readonly #socket: MqttSocket
   readonly #parts: MqttParts
-  readonly #frames = new Frames({ keptMaxBytes: CONNECT_MAX_BYTES, passedMaxBytes: 0 })
+  readonly #reader: MqttReader
   readonly #decoder = createDecoder()
   readonly #messages: MqttMessages
-  readonly #topicOfAlias = new Map<number, string>()
+  readonly #aliases = new TopicAliases(limits.topicAliasMax)
   #state: 'connecting' | 'identifying' | 'open' | 'closed' = 'connecting'
   #version: MqttVersion = 4
-  #principal: Principal | undefined
-  #reauthenticate: (() => Promise<void>) | undefined
-  #clientId = ''
-  #keepAliveMs = 0
-  /** longest packet that the client accepts */
-  #clientPacketMaxBytes = Infinity
-  #isToldReasons = true
-  /** the packet that can't be handled yet: above a budget, or without room in flight */
-  #heldFrame: Frame | undefined
-  #heldMessage: { readonly message: MqttMessage, readonly isPaid: boolean } | undefined
-  #retry: NodeJS.Timeout | undefined
-  /** room for an incomplete packet */
-  #partialLease: BytesLease | undefined
-  #heardMs = performance.now()
-  /** start of the incomplete packet */
-  #partialSinceMs: number | undefined
-  #isPaused = false
+  /** undefined: it is not known yet */
+  #client: MqttClient | undefined
   #isOtherTopicNoted = false
   #will: Will | undefined
 
   constructor (socket: Socket, parts: MqttParts) {
     this.#parts = parts
     this.#socket = new MqttSocket(socket, parts.packetTimeoutMs, {
-      data: chunk => {
-        this.#frames.push(chunk)
-        this.#pump()
-      },
-      drained: () => this.#pump(),
+      data: chunk => this.#reader.push(chunk),
+      drained: () => this.#reader.pump(),
       closed: () => this.#closed(),
       failed: error => {
         parts.counts.ended('fault')
         parts.note(this, 'an MQTT connection failed', { err: error })
       }
     })
+    this.#reader = new MqttReader(this.#socket, {
+      take: frame => this.#takeFrame(frame),
+      begun: type => {
+        // it is not MQTT, whatever follows
+        if (this.#state === 'connecting' && type !== CONNECT_TYPE) this.#refuse(refused('malformed', 4, 'malformed'))
+      },
+      isBlocked: () =>
+        this.#state === 'identifying' || this.#socket.isChoked || this.#messages.waiting >= limits.receiveMax,
+      hasClosed: () => this.#hasClosed(),
+      takeRoom: bytes => this.#takeRoom(bytes)
+    })
     this.#messages = new MqttMessages(parts.ingest, parts.traces, {
       send: bytes => this.#sendIfTaken(bytes),
-      acknowledged: () => this.#pump(),
+      acknowledged: () => this.#reader.pump(),
       away: detail => this.close('unspecified', detail),
-      isTold: () => this.#isToldReasons
+      isTold: () => this.#client?.wantsReasons ?? true
     }, this.#socket.guarded(error => { throw error }))
   }
 
   get address (): string { return this.#socket.address }
 
-  get principalId (): string | undefined { return this.#principal?.id }
+  get principalId (): string | undefined { return this.#client?.principal.id }
 
   /** equal for connections of one client */
-  get client (): string { return `${this.#principal?.id} ${this.#clientId}` }
-
-  get isOpen (): boolean { return this.#state === 'open' }
+  get client (): string { return `${this.#client?.principal.id} ${this.#client?.id ?? ''}` }
 
   /** @param reason sent to clients if MQTT has a code for it; undefined: the client said goodbye */
   close (reason?: MqttReason, detail?: string, counted: EndedReason = endedReasonOf(reason)): void {
@@ -163,7 +140,7 @@ export class MqttConnection {
   /** Closes it if its token was revoked or has expired; not if that is unknown. */
   async askPermission (): Promise<void> {
     try {
-      await this.#reauthenticate?.()
+      await this.#client?.reauthenticate()
     } catch (error) {
       if ((error as RelayError).code !== 'RELAY_UNAUTHORIZED') return
       this.close('notAuthorized', 'the token is no longer accepted')
@@ -173,18 +150,15 @@ export class MqttConnection {
   /** Ends what has taken too long. Call it periodically. */
   check (nowMs: number): void {
     this.#socket.check(nowMs)
-    if (this.#state !== 'open' || this.#isBlocked()) return
-    if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > this.#parts.packetTimeoutMs) {
-      this.close('unspecified', 'a packet that does not end', 'packetTimeout')
-    } else if (this.#keepAliveMs > 0 && nowMs - this.#heardMs > this.#keepAliveMs * KEEP_ALIVE_GRACE) {
-      this.close('keepAliveTimeout')
-    }
+    if (this.#state !== 'open') return
+    const fault = this.#reader.check(nowMs, this.#parts.packetTimeoutMs)
+    if (fault === 'packet-timeout') this.close('unspecified', 'a packet that does not end', 'packetTimeout')
+    else if (fault === 'silence') this.close('keepAliveTimeout')
   }
 
   #closed (): void {
     this.#state = 'closed'
-    clearTimeout(this.#retry)
-    this.#partialLease?.[Symbol.dispose]()
+    this.#reader.close()
     this.#parts.closed(this)
     const will = this.#will
     this.#will = undefined
@@ -203,79 +177,12 @@ export class MqttConnection {
       )
     }
     const message = { topic: name, qos: 0, messageId: undefined, payload }
-    this.#messages.accept(
-      message, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease
-    )
-  }
-
-  #isBlocked (): boolean {
-    return this.#state === 'identifying' || this.#retry !== undefined || this.#socket.isChoked ||
-      this.#messages.waiting >= limits.receiveMax
-  }
-
-  /** Handles packets as long as possible; then continues to read, or waits. */
-  #pump (): void {
-    for (let taken = 0; this.#state !== 'closed'; taken++) {
-      if (this.#isBlocked()) return this.#pause()
-      if (taken === PACKETS_PER_TURN) return this.#tryAgain(0)
-      if (this.#heldMessage) {
-        const held = this.#heldMessage
-        this.#heldMessage = undefined
-        this.#publish(held.message, held.isPaid)
-        continue
-      }
-      const frame = this.#heldFrame ?? this.#frames.next()
-      this.#heldFrame = undefined
-      if (!frame) break
-      this.#heardMs = performance.now()
-      this.#partialLease?.[Symbol.dispose]()
-      this.#partialLease = this.#partialSinceMs = undefined
-      this.#takeFrame(frame)
-    }
-    if (this.#hasClosed()) return
-    if (this.#state === 'connecting' && (this.#frames.partialType ?? CONNECT_TYPE) !== CONNECT_TYPE) {
-      return this.#refuse('malformed', 4, 'malformed') // it is not MQTT, whatever follows
-    }
-    if (!this.#hasRoomForPartial()) return
-    this.#resume()
-  }
-
-  #pause (): void {
-    this.#isPaused = true
-    this.#socket.pause()
-  }
-
-  #resume (): void {
-    const nowMs = performance.now()
-    if (this.#isPaused) { // we did not read meanwhile
-      this.#isPaused = false
-      this.#heardMs = nowMs
-      this.#partialSinceMs = undefined
-    }
-    this.#partialSinceMs = this.#frames.isPartial ? this.#partialSinceMs ?? nowMs : undefined
-    this.#socket.resume()
-  }
-
-  /** Pauses, and continues after a time. */
-  #tryAgain (afterMs: number): void {
-    this.#pause()
-    this.#retry ??= setTimeout(this.#socket.guarded(() => {
-      this.#retry = undefined
-      this.#pump()
-    }), afterMs)
-  }
-
-  #hasRoomForPartial (): boolean {
-    const bytes = this.#frames.partialBytes
-    if (this.#partialLease || bytes <= FREE_PARTIAL_BYTES || this.#state !== 'open') return true
-    this.#partialLease = this.#takeRoom(bytes)
-    if (!this.#partialLease) this.#tryAgain(ROOM_RETRY_MS)
-    return this.#partialLease !== undefined
+    this.#messages.accept(message, this.#senderOf(topic.deviceId), lease)
   }
 
   /** @returns undefined: none now */
   #takeRoom (bytes: number): BytesLease | undefined {
-    const lease = this.#parts.ingest.inFlight.open(this.#principal!.id)
+    const lease = this.#parts.ingest.inFlight.open(this.#client!.principal.id)
     try {
       lease.take(bytes)
       return lease
@@ -290,7 +197,8 @@ export class MqttConnection {
     if (this.#state === 'connecting') return this.#takeFirst(frame)
     if (frame.kind === 'malformed') return this.close('malformed', 'a length of more than four bytes')
     if (frame.kind === 'too-large') return this.close('packetTooLarge')
-    if (!this.#mayTake()) return this.#takeLater(frame)
+    // every packet counts: answers to pings and subscriptions are work too
+    if (!this.#spend('mqttMessages', 1)) return this.#takeLater(frame)
     if (frame.kind === 'cut-off') {
       const message = decodeCutOff(frame.bytes)
       if (!message) return this.close('packetTooLarge')
@@ -301,15 +209,10 @@ export class MqttConnection {
     this.#take(decoded.packet)
   }
 
-  /** Every packet counts: answers to pings and subscriptions are work too. */
-  #mayTake (): boolean {
-    return this.#spend('mqttMessages', 1)
-  }
-
   /** @returns false: the caller has used it up */
   #spend (budget: 'mqttMessages' | 'mqttBytes', amount: number): boolean {
     try {
-      this.#parts.budgets.spend(budget, this.#principal!.id, amount)
+      this.#parts.budgets.spend(budget, this.#client!.principal.id, amount)
       return true
     } catch (error) {
       if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
@@ -327,56 +230,40 @@ export class MqttConnection {
       this.#messages.pass(
         messageOf(decoded.packet), 5, 'quotaExceeded', 'send limit of this caller exceeded; try again later'
       )
+      this.#reader.wait(BUDGET_RETRY_MS)
     } else {
-      this.#heldFrame = frame
+      this.#reader.hold(() => this.#takeFrame(frame), BUDGET_RETRY_MS)
     }
-    this.#tryAgain(BUDGET_RETRY_MS)
   }
 
   #takeFirst (frame: Frame): void {
-    const version = frame.kind === 'whole' ? askedVersion(frame.bytes) : undefined
-    if (frame.kind !== 'whole' || version === undefined) return this.#refuse('malformed', 4, 'malformed')
-    if (version !== 4 && version !== 5) return this.#refuse('version', version > 5 ? 5 : 4, 'versionUnsupported')
-    const decoded = this.#decoder.decode(frame.bytes)
-    if (decoded.kind === 'violation') return this.#refuse('malformed', version, decoded.reason, decoded.detail)
-    if (decoded.packet.cmd !== 'connect') return this.#refuse('malformed', version, 'protocolError')
-    this.#version = version
+    const first = readConnect(frame, this.#decoder)
+    if (first.kind === 'refused') return this.#refuse(first)
+    this.#version = first.version
     this.#state = 'identifying'
-    this.#socket.guarded(() => this.#connect(decoded.packet as IConnectPacket))()
+    this.#socket.guarded(() => this.#connect(first.packet))()
   }
 
-  async #connect ({ clientId, password, keepalive = 0, clean, will, properties }: IConnectPacket): Promise<void> {
-    const version = this.#version
-    if (version === 4 && clientId === '' && !clean) return this.#refuse('client-id', 4, 'clientIdInvalid')
-    const token = password?.toString() ?? ''
-    const loggedIn = await this.#parts.logIn(token, this.#socket.address).catch(() => 'unavailable' as const)
+  async #connect (packet: IConnectPacket): Promise<void> {
+    const client = await logInClient(this.#version, packet, this.#socket.address, this.#parts.logIn)
     if (this.#hasClosed()) return
-    if (loggedIn === 'unavailable') return this.#refuse('unavailable', version, 'unavailable')
-    if (!loggedIn?.principal.scopes.has('events:write')) return this.#refuse('not-authorized', version, 'notAuthorized')
-    this.#principal = loggedIn.principal
-    this.#reauthenticate = loggedIn.reauthenticate
-    this.#clientId = clientId || crypto.randomUUID()
+    if (client.kind === 'refused') return this.#refuse(client)
+    this.#client = client
     const noPlace = this.#parts.opened(this)
-    if (noPlace) return this.#refuse(noPlace, version, noPlace === 'full' ? 'busy' : 'quotaExceeded')
+    if (noPlace) return this.#refuse(refused(noPlace, this.#version, noPlace === 'full' ? 'busy' : 'quotaExceeded'))
 
     this.#state = 'open'
-    this.#will = will && {
-      topic: will.topic,
-      payload: Buffer.from(will.payload),
-      isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
-    }
-    this.#keepAliveMs = keepalive * 1000 // 0: it may be silent forever
-    this.#clientPacketMaxBytes = properties?.maximumPacketSize ?? Infinity
-    this.#isToldReasons = properties?.requestProblemInformation !== false
-    this.#frames.setLimits({
-      keptMaxBytes: limits.packetMaxBytes, passedMaxBytes: version === 4 ? PASSED_MAX_BYTES : 0
+    this.#will = client.will
+    this.#send(welcome(this.#version, limits, client.assignedId))
+    this.#reader.open({
+      keptMaxBytes: limits.packetMaxBytes,
+      passedMaxBytes: this.#version === 4 ? PASSED_MAX_BYTES : 0,
+      keepAliveMs: client.keepAliveMs
     })
-    this.#send(welcome(version, limits, clientId ? undefined : this.#clientId))
-    this.#heardMs = performance.now()
-    this.#pump()
+    this.#reader.pump()
   }
 
-  #refuse (counted: RefusedConnect, version: MqttVersion, reason: MqttReason, detail?: string): void {
+  #refuse ({ counted, version, reason, detail }: RefusedLogin): void {
     this.#state = 'closed'
     this.#parts.counts.refusedConnect(counted)
     this.#socket.end(refuseConnect(version, reason, detail))
@@ -385,7 +272,7 @@ export class MqttConnection {
   #take (packet: Packet): void {
     switch (packet.cmd) {
       case 'publish': {
-        const topic = this.#resolveAlias(packet)
+        const topic = this.#aliases.resolve(packet.topic, packet.properties?.topicAlias)
         if (topic === undefined) return this.close('topicAliasInvalid')
         return this.#publish({ ...messageOf(packet), topic })
       }
@@ -407,15 +294,6 @@ export class MqttConnection {
     }
   }
 
-  /** @returns the topic of a message; undefined: an unknown alias */
-  #resolveAlias ({ topic, properties }: IPublishPacket): string | undefined {
-    const alias = properties?.topicAlias
-    if (alias === undefined) return topic
-    if (alias > limits.topicAliasMax) return undefined
-    if (topic !== '') this.#topicOfAlias.set(alias, topic)
-    return this.#topicOfAlias.get(alias)
-  }
-
   /** @param isPaid whether its bytes were already taken from the budget */
   #publish (message: MqttMessage, isPaid = false): void {
     const topic = topicOf(message.topic, this.#parts.topic)
@@ -425,14 +303,13 @@ export class MqttConnection {
     }
     isPaid ||= this.#spend('mqttBytes', message.payload.length)
     const lease = isPaid ? this.#takeRoom(message.payload.length) : undefined
-    if (!lease) {
-      this.#heldMessage = { message, isPaid }
-      return this.#tryAgain(ROOM_RETRY_MS)
-    }
+    if (!lease) return this.#reader.hold(() => this.#publish(message, isPaid), ROOM_RETRY_MS)
     const payload = Buffer.from(message.payload) // a copy, because the received buffer holds other data too
-    this.#messages.accept(
-      { ...message, payload }, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease
-    )
+    this.#messages.accept({ ...message, payload }, this.#senderOf(topic.deviceId), lease)
+  }
+
+  #senderOf (deviceId: string | undefined): MqttSender {
+    return { principal: this.#client!.principal, version: this.#version, deviceId }
   }
 
   #noteIgnored (topic: string, kind: 'system' | 'other'): void {
@@ -451,16 +328,19 @@ export class MqttConnection {
 
   /** Sends nothing above the client's limit. @returns whether it was sent */
   #sendIfTaken (bytes: Buffer): boolean {
-    if (bytes.length > this.#clientPacketMaxBytes) return false
+    if (bytes.length > this.#packetMaxBytes) return false
     this.#socket.send(bytes)
     return true
   }
 
   /** With the reason as text if the client wants and accepts that. */
   #goodbye (reason: MqttReason, detail: string | undefined): Buffer {
-    const inWords = partWith(this.#version, reason, this.#isToldReasons ? detail : undefined)
-    return inWords.length <= this.#clientPacketMaxBytes ? inWords : partWith(this.#version, reason)
+    const inWords = partWith(this.#version, reason, this.#client?.wantsReasons === false ? undefined : detail)
+    return inWords.length <= this.#packetMaxBytes ? inWords : partWith(this.#version, reason)
   }
+
+  /** longest packet that the client accepts */
+  get #packetMaxBytes (): number { return this.#client?.packetMaxBytes ?? Infinity }
 
   /** It may close while we wait. */
   #hasClosed (): boolean { return this.#state === 'closed' }

@@ -1,6 +1,6 @@
 /**
  * Pending connections: those that have not logged in. They have places of their own, so that unknown clients can't take
- * those of known ones. The login itself is in mqtt-connection.ts, and the check of its token in auth/authenticate.ts.
+ * those of known ones. The login itself is in mqtt-login.ts.
  *
  *     accepted ──a budget of its address──▶ pending ──CONNECT, known──▶ a client's
  *                       │                      │ too many, of its address or of all: the oldest goes
@@ -17,28 +17,28 @@ import { normalizeIP } from '@fastify/rate-limit'
 import type { Budgets } from '../budgets/budgets.ts'
 import type { RefusedConnect } from './mqtt-counts.ts'
 
-export interface AdmissionSettings {
+export interface PendingSettings {
   /** from the accept to the end of the login, including the TLS handshake */
   readonly connectTimeoutMs: number
   readonly pendingMax: number
   readonly pendingPerAddressMax: number
 }
 
-export class MqttAdmission {
-  readonly #settings: AdmissionSettings
+export class PendingConnections {
+  readonly #settings: PendingSettings
   readonly #budgets: Budgets
   readonly #refused: (reason: RefusedConnect) => void
   /** in order of arrival */
   readonly #pending = new Map<Socket, { readonly address: string, readonly acceptedMs: number }>()
   readonly #byAddress = new Map<string, Set<Socket>>()
 
-  constructor (settings: AdmissionSettings, budgets: Budgets, refused: (reason: RefusedConnect) => void) {
+  constructor (settings: PendingSettings, budgets: Budgets, refused: (reason: RefusedConnect) => void) {
     this.#settings = settings
     this.#budgets = budgets
     this.#refused = refused
   }
 
-  get pending (): number { return this.#pending.size }
+  get size (): number { return this.#pending.size }
 
   /** @returns whether the connection may continue; otherwise it is destroyed */
   admit (socket: Socket): boolean {

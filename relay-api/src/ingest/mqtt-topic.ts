@@ -13,6 +13,24 @@ export type MqttTopic =
 
 const ofDevice = /^devices\/([^/+#]+)\/events$/
 
+/** Topic aliases of MQTT 5: numbers that a client sends in place of a topic that it has named before. */
+export class TopicAliases {
+  readonly #max: number
+  readonly #topics = new Map<number, string>()
+
+  constructor (max: number) {
+    this.#max = max
+  }
+
+  /** @returns the topic of a message; undefined: an unknown alias */
+  resolve (topic: string, alias: number | undefined): string | undefined {
+    if (alias === undefined) return topic
+    if (alias > this.#max) return undefined
+    if (topic !== '') this.#topics.set(alias, topic)
+    return this.#topics.get(alias)
+  }
+}
+
 /** @param events name of the topic for events of any device */
 export function topicOf (name: string, events: string): MqttTopic {
   const found = kindOf(name, events)

@@ -10,7 +10,7 @@ import type { Budgets, Held } from '../budgets/budgets.ts'
 import { openSparingLog } from '../sparing-log.ts'
 import type { IngestConfig } from './config.ts'
 import type { Ingest } from './ingest.ts'
-import { MqttAdmission } from './mqtt-pending.ts'
+import { PendingConnections } from './mqtt-pending.ts'
 import type { Traces } from '../tracing.ts'
 import { MqttConnection } from './mqtt-connection.ts'
 import { createMqttCounts } from './mqtt-counts.ts'
@@ -50,8 +50,8 @@ export function createMqttServer (
   const current = new Map<string, MqttConnection>()
   let open = 0
   const notes = openSparingLog(log)
-  const counts = createMqttCounts(metrics, { open: () => open, pending: () => admission.pending })
-  const admission = new MqttAdmission({
+  const counts = createMqttCounts(metrics, { open: () => open, pending: () => pending.size })
+  const pending = new PendingConnections({
     connectTimeoutMs: config.MQTT_CONNECT_TIMEOUT_MS,
     pendingMax: config.MQTT_PENDING_MAX,
     pendingPerAddressMax: config.MQTT_PENDING_PER_ADDRESS_MAX
@@ -84,7 +84,7 @@ export function createMqttServer (
     return undefined
   }
   const { server, isEncrypted } = createTransport(config, {
-    admit: raw => admission.admit(raw),
+    admit: raw => pending.admit(raw),
     take (socket, raw) {
       const connection = new MqttConnection(socket, {
         ingest,
@@ -96,7 +96,7 @@ export function createMqttServer (
         packetTimeoutMs: config.MQTT_PACKET_TIMEOUT_MS,
         opened (it) {
           const noPlace = opened(it)
-          if (!noPlace) admission.known(raw)
+          if (!noPlace) pending.known(raw)
           return noPlace
         },
         closed (it) {
@@ -123,7 +123,7 @@ export function createMqttServer (
   }
   const check = () => {
     const nowMs = performance.now()
-    admission.check(nowMs)
+    pending.check(nowMs)
     for (const connection of connections.keys()) connection.check(nowMs)
   }
   let timer: NodeJS.Timeout | undefined
@@ -150,7 +150,7 @@ export function createMqttServer (
       closing.abort()
       server.close()
       for (const it of connections.keys()) it.close('shuttingDown')
-      admission.destroyAll()
+      pending.destroyAll()
       await closed // `check` ends those that do not close
       clearInterval(timer)
     }
