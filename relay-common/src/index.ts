@@ -136,6 +136,7 @@ export {
 export { formatTraceparent, parseTraceparent, TRACEPARENT } from './tracing/traceparent.ts'
 export type { ReceivedContext } from './tracing/traceparent.ts'
 export { version } from './version.ts'
+export { Wakeup } from './wakeup.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName, TimeRange } from './window.ts'
 export { within } from './within.ts'

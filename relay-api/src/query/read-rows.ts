@@ -8,20 +8,20 @@
  * the journal.
  */
 import {
-  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName,
-  type TimeRange
+  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type DecodedRow, type Level, type TimeRange
 } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, BatchQuery } from './batch.ts'
+import type { LevelRetentions } from './kept-since.ts'
 import { lateReadingsOf, type LateReadings } from './late-readings.ts'
 import type { SeriesKind } from './groups.ts'
 import {
   around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfEach, journalOfMany,
   type JournalCollector
 } from './read-journal.ts'
-import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
+import { planSize, type BucketRange, type Edge } from './plan.ts'
 import {
   grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants
 } from '../parameters/selection.ts'
@@ -65,9 +65,6 @@ export interface Moment {
   /** late readings */
   readonly late: readonly LateReadings[]
 }
-
-/** Retention of each level, in s; left out: forever. */
-export type LevelRetentions = Readonly<Partial<Record<LevelName, number>>>
 
 /**
  * Reads rows.
@@ -341,22 +338,4 @@ function stretchOf (
   const sinceMs = Math.floor(nowMs / RECENT_MS) * RECENT_MS - RECENT_MS
   if (startMs >= sinceMs) return { kind: 'recent', since: new Date(sinceMs).toISOString() }
   return { kind: 'old', startMs: Math.floor(startMs / UNIT_MS) * UNIT_MS, endMs: Math.ceil(endMs / UNIT_MS) * UNIT_MS }
-}
-
-/** Largest difference between the clocks of the database and of programs that drop rollups. */
-const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000
-
-/** Time from which the buckets of each level are surely kept. */
-export function keptSinceOf (retention: LevelRetentions, nowMs: number): KeptSince {
-  const given = Object.entries(retention).filter(([, s]) => s !== undefined)
-    .map(([name, s]) => [name, nowMs - s * 1000 + CLOCK_DIFFERENCE_MAX_MS])
-  return { ...keptForEver, ...Object.fromEntries(given) as Partial<KeptSince> }
-}
-
-/** The same, by the current retention. */
-export async function readKeptSince (database: Pick<Database, 'queryPrepared'>): Promise<KeptSince> {
-  const rows = await database.queryPrepared<{ name: LevelName, kept_since_s: number }>('kept since', `
-    select name, date_part('epoch', now() - retention) as kept_since_s from rollup_levels where retention is not null`)
-  const given = rows.map(it => [it.name, it.kept_since_s * 1000 + CLOCK_DIFFERENCE_MAX_MS])
-  return { ...keptForEver, ...Object.fromEntries(given) as Partial<KeptSince> }
 }

@@ -12,6 +12,7 @@
 import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
+import { keptSinceOf, type LevelRetentions } from './kept-since.ts'
 import type { LateReadings } from './late-readings.ts'
 import { nobody, type Asker } from './asker.ts'
 import { createBatches, type Batches } from './batch.ts'
@@ -22,9 +23,7 @@ import {
   addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
-import {
-  keptSinceOf, readRows, filterReadsDeviceSeries, type Moment, type LevelRetentions, type SeriesFilter, type Wanted
-} from './read-rows.ts'
+import { filterReadsDeviceSeries, readRows, type Moment, type SeriesFilter, type Wanted } from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
 export interface TotalReader {

@@ -4,15 +4,14 @@
  *
  *     holding ──release()──▶ live ──end(), or the client goes──▶ ended
  *
- * While it is holding, further data waits: hub.ts reads the changes that a resuming client missed since its position
- * (position.ts).
+ * While it is holding, further data waits: resume.ts reads the changes that a resuming client missed since its last id.
  */
 import type { ServerResponse } from 'node:http'
 
 export const endReasons = ['slow', 'closing', 'unauthorized', 'failed'] as const
 export type StreamEndReason = typeof endReasons[number]
 
-export interface ClientSettings {
+export interface ConnectionSettings {
   readonly bufferMaxBytes: number
   /** called once at the end; with the reason unless the client left */
   readonly ended: (reason: StreamEndReason | undefined) => void
@@ -21,14 +20,14 @@ export interface ClientSettings {
 /** time for an ended client to read pending data */
 const FAREWELL_MS = 5_000
 
-export class Client {
+export class ClientConnection {
   readonly #response: ServerResponse
-  readonly #settings: ClientSettings
+  readonly #settings: ConnectionSettings
   #held: Array<string | Buffer> | undefined
   #heldBytes = 0
   #hasEnded = false
 
-  constructor (response: ServerResponse, settings: ClientSettings) {
+  constructor (response: ServerResponse, settings: ConnectionSettings) {
     this.#response = response
     this.#settings = settings
     response.once('close', () => this.#finish(undefined))

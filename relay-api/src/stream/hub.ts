@@ -5,7 +5,7 @@
  *                             ──▶ rendered once per view ──▶ its clients, and the position moves
  *
  * A round that fails moves nothing and is repeated. Clients come and go between rounds, so a client that received a
- * position receives everything after it.
+ * position receives everything after it. A resuming client first gets what it missed (resume.ts).
  *
  * If the history of the database changes, data that was sent may be wrong: all clients get a reset, and views look up
  * their series again.
@@ -14,18 +14,20 @@ import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import pLimit from 'p-limit'
-import { RelayError, type Database, type Logger, type Registry, type Tracer } from 'relay-common'
+import { RelayError, Wakeup, type Database, type Logger, type Registry, type Tracer } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { chooseDropped } from './buffers.ts'
-import { Client, type StreamEndReason } from './client-connection.ts'
-import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
+import { ClientConnection, type StreamEndReason } from './client-connection.ts'
+import { readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
-import { renderHeartbeat, renderOpen, renderReset, renderChanges, withId } from './message.ts'
+import { renderChanges, renderHeartbeat, renderOpen, renderReset, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
-import { parsePosition, whyNotResumable, type StreamPosition } from './position.ts'
+import { whyNotResumable, type StreamPosition } from './position.ts'
+import { renderMissed } from './resume.ts'
+import { StreamBudgets } from './stream-budgets.ts'
 import { traceRound } from './traced-flushes.ts'
 import { nameOf, type ViewQuery, type View } from './view.ts'
 import { Views } from './views.ts'
@@ -64,9 +66,8 @@ export class Hub {
   readonly #metrics: ReturnType<typeof createStreamMetrics>
   readonly #views: Views
   readonly #budgets: Budgets
-  /** by caller and query: how many streams have it, and the budget that it holds */
-  readonly #asked = new Map<string, Map<string, { streams: number, readonly held: Disposable }>>()
-  readonly #clients = new Map<Client, Listening>()
+  readonly #streamBudgets: StreamBudgets
+  readonly #clients = new Map<ClientConnection, Listening>()
   readonly #resumes = pLimit(RESUMES_MAX)
   readonly #closing = new AbortController()
   /** transactions at or after the position whose changes were already sent */
@@ -79,8 +80,7 @@ export class Hub {
   #heartbeat: NodeJS.Timeout | undefined
   #permissions: NodeJS.Timeout | undefined
   #opening = 0
-  #isDue = false
-  #stopWaiting: (() => void) | undefined
+  readonly #wakeup = new Wakeup()
 
   constructor (
     databases: HubDatabases, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry,
@@ -94,6 +94,7 @@ export class Hub {
     this.#log = log
     this.#tracer = tracer
     this.#budgets = budgets
+    this.#streamBudgets = new StreamBudgets(budgets)
     this.#views = new Views(database)
     this.#metrics = createStreamMetrics(metrics, () => this.#clients.size)
   }
@@ -116,7 +117,7 @@ export class Hub {
     }
     this.#refuseWhileClosing()
     if (lastId !== undefined) this.#budgets.spend('streamResumes', caller)
-    let held: Disposable | undefined = this.#holdBudgets(caller, query)
+    let held: Disposable | undefined = this.#streamBudgets.hold(caller, nameOf(query))
     this.#opening++
     try {
       await (this.#started ??= this.#start())
@@ -130,40 +131,11 @@ export class Hub {
     }
   }
 
-  /** Budgets of a stream: itself, and its query if no other stream of the caller has it. */
-  #holdBudgets (caller: string, query: ViewQuery): Disposable {
-    const name = nameOf(query)
-    const stream = this.#budgets.hold('streams', caller)
-    const queries = this.#asked.get(caller) ?? new Map<string, { streams: number, readonly held: Disposable }>()
-    let asked = queries.get(name)
-    if (asked === undefined) {
-      try {
-        asked = { streams: 0, held: this.#budgets.hold('streamViews', caller) }
-      } catch (error) {
-        stream[Symbol.dispose]()
-        throw error
-      }
-      queries.set(name, asked)
-      this.#asked.set(caller, queries)
-    }
-    const own = asked
-    own.streams++
-    return {
-      [Symbol.dispose]: () => {
-        stream[Symbol.dispose]()
-        if (--own.streams > 0) return
-        own.held[Symbol.dispose]()
-        queries.delete(name)
-        if (queries.size === 0) this.#asked.delete(caller)
-      }
-    }
-  }
-
   async close (): Promise<void> {
     for (const client of [...this.#clients.keys()]) client.end('closing')
     this.#closing.abort()
     this.#resumes.clearQueue()
-    this.#wake()
+    this.#wakeup.wake()
     await this.#started?.catch(() => {}) // it may be starting just now
     clearInterval(this.#heartbeat)
     clearInterval(this.#permissions)
@@ -182,7 +154,7 @@ export class Hub {
       this.#started = undefined
       throw error
     }
-    this.#listener = startListener(this.#listenDatabase, () => this.#wake(), this.#log)
+    this.#listener = startListener(this.#listenDatabase, () => this.#wakeup.wake(), this.#log)
     this.#heartbeat = setInterval(() => this.#beat(), this.#config.STREAM_HEARTBEAT_MS)
     this.#permissions = setInterval(() => this.#askPermissions(), PERMISSION_INTERVAL_MS)
     this.#running = this.#run()
@@ -213,7 +185,7 @@ export class Hub {
     view: View, lastId: string | undefined, response: ServerResponse,
     of: Pick<Listening, 'caller' | 'checkPermission' | 'held'>
   ): void {
-    const client = new Client(response, {
+    const client = new ClientConnection(response, {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
     })
     view.clients.add(client)
@@ -234,7 +206,6 @@ export class Hub {
     const { signal } = this.#closing
     let isFailing = false
     while (!signal.aborted) {
-      this.#isDue = false
       try {
         await (this.#round = this.#sendChanges())
         isFailing = false
@@ -245,26 +216,8 @@ export class Hub {
         this.#round = undefined
       }
       await delay(isFailing ? RETRY_DELAY_MS : ROUND_INTERVAL_MS, undefined, { signal }).catch(() => {})
-      if (!isFailing && !signal.aborted) await this.#due()
+      if (!isFailing && !signal.aborted) await this.#wakeup.wait(LOOK_INTERVAL_MS)
     }
-  }
-
-  #wake (): void {
-    this.#isDue = true
-    this.#stopWaiting?.()
-  }
-
-  /** Waits for a notification, or LOOK_INTERVAL_MS. */
-  async #due (): Promise<void> {
-    if (this.#isDue) return
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, LOOK_INTERVAL_MS)
-      this.#stopWaiting = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-    this.#stopWaiting = undefined
   }
 
   /** One round. Before its last step it changes only which series the views know. */
@@ -274,7 +227,7 @@ export class Hub {
     const { now, commits } = await readCommits(this.#database, before, levelIndexes)
     if (!now) {
       await this.#readNow()
-      return this.#wake()
+      return this.#wakeup.wake()
     }
     this.#history.note(now.historyId)
     const reason = whyNotResumable(before, now)
@@ -317,22 +270,10 @@ export class Hub {
   }
 
   /** Sends a resuming client what it missed; changes meanwhile are sent after that. */
-  async #resume (client: Client, view: View, lastId: string): Promise<void> {
+  async #resume (client: ClientConnection, view: View, lastId: string): Promise<void> {
     if (client.hasEnded) return
     const now = await this.#readNow() // before the changes, so that they include all up to this position
-    const since = parsePosition(lastId)
-    const reason = since ? whyNotResumable(since, now) : 'unknown event id'
-    if (!since || reason !== undefined) return client.release(renderReset(reason!, now) + renderOpen(now))
-    const missed = await this.#missed(view, since)
-    const contents = await readChangedBuckets(this.#database, missed)
-    const text = [...missed].map(([view, it]) => renderChanges(view, it, contents)).join('')
-    client.release(text + renderOpen(now))
-  }
-
-  async #missed (view: View, since: StreamPosition) {
-    const ids = new Set(view.seriesIds)
-    const changes = await readChanges(this.#database, since, view.query.levelIndex, [...ids])
-    return collectChanges(changes, [view], it => ids.has(it) ? [view] : [])
+    client.release(await renderMissed(this.#database, view, lastId, now))
   }
 
   /**
@@ -380,7 +321,7 @@ export class Hub {
     for (const client of [...this.#clients.keys()]) client.send(text)
   }
 
-  #remove (client: Client, reason: StreamEndReason | undefined): void {
+  #remove (client: ClientConnection, reason: StreamEndReason | undefined): void {
     const listening = this.#clients.get(client)
     if (!listening) return
     this.#clients.delete(client)

@@ -5,7 +5,7 @@
  *                                             history that it is a number of (database-history.ts)
  *
  * Every transaction before the xid8 had ended then, so resuming misses nothing; a transaction that was in progress and
- * has been sent since is sent again. hub.ts reads what a resuming client missed (`#resume`).
+ * has been sent since is sent again. resume.ts reads what a client missed.
  */
 
 export interface StreamPosition {

@@ -8,7 +8,7 @@ import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 import type { Selection } from '../parameters/selection.ts'
 import { readsDeviceSeries } from '../query/groups.ts'
 import type { GroupBy } from '../query/group-by.ts'
-import type { Client } from './client-connection.ts'
+import type { ClientConnection } from './client-connection.ts'
 
 export interface ViewQuery {
   readonly selection: Selection
@@ -28,7 +28,7 @@ export interface ViewSeries {
 export class View {
   readonly query: ViewQuery
   readonly level: Level
-  readonly clients = new Set<Client>()
+  readonly clients = new Set<ClientConnection>()
   /** by name of the group; '' for the only one */
   readonly groups = new Map<string, Set<number>>()
   /** last data sent per window, so that a commit without changes to it sends nothing */

@@ -34,7 +34,7 @@ import {
 } from './kafka-coordinator.ts'
 import { groupForeign } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
-import { Wakeup } from './wakeup.ts'
+import { Wakeup } from '../wakeup.ts'
 
 type Joined = joinGroupV9.JoinGroupResponse
 type Synced = syncGroupV5.SyncGroupResponse

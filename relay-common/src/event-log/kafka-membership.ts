@@ -36,7 +36,7 @@ import {
 } from './kafka-coordinator.ts'
 import { groupForeign, isUnsupported } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
-import { Wakeup } from './wakeup.ts'
+import { Wakeup } from '../wakeup.ts'
 
 type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
 

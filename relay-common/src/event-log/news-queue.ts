@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import type { ConsumerNews } from './port.ts'
-import { Wakeup } from './wakeup.ts'
+import { Wakeup } from '../wakeup.ts'
 
 /** Source of records: the entries of a buffer, and a way to remove those of a partition. */
 export interface RecordSource {

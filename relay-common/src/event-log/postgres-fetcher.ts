@@ -19,7 +19,7 @@ import type { Logger } from '../log.ts'
 import type { ConsumerNews, Topic } from './port.ts'
 import { describeError, isPassing } from './postgres-connection.ts'
 import { decodeFetched, PostgresRecordSet, type FetchedPartition, type StoredBatch } from './postgres-records.ts'
-import { Wakeup } from './wakeup.ts'
+import { Wakeup } from '../wakeup.ts'
 
 export interface FetcherEvents {
   /** there is something to take */

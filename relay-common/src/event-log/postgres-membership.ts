@@ -15,7 +15,7 @@ import type { ConsumerSettings, GroupEvents, Topic } from './port.ts'
 import { describeError, isPassing, listen, topicMissing } from './postgres-connection.ts'
 import { heartbeat, leave, replacedError, type HeldLease, type GroupMember } from './postgres-leases.ts'
 import { describeTopic } from './postgres-topics.ts'
-import { Wakeup } from './wakeup.ts'
+import { Wakeup } from '../wakeup.ts'
 
 const HEARTBEATS_PER_SESSION = 4
 const LEAVE_TIMEOUT_MS = 2_000

@@ -12,7 +12,7 @@ import { readGroupRows } from '../../query/group-rows.ts'
 import { readsDeviceSeries } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
 import { planRange } from '../../query/plan.ts'
-import { readKeptSince } from '../../query/read-rows.ts'
+import { readKeptSince } from '../../query/kept-since.ts'
 import type { V1Parts } from './parts.ts'
 
 const BINS_MAX = 1_000
