@@ -269,7 +269,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-cli/src/stored-buckets.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
   'relay-processor/src/late-count-rows.ts': { count: 1, by: ['counts of late readings are added'] },
   'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
-  'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
+  'relay-processor/src/swap-rebuilt.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-rows.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },

@@ -26,11 +26,10 @@ import { createProcessorMetrics } from './metrics.ts'
 import { readHomesToday } from './homes.ts'
 import { takeReturned } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
-import {
-  checkMaySwap, openRebuildStore, type Comparison, type PartitionRange, type RebuildStore
-} from './rebuild-store.ts'
+import { openRebuildStore, type RebuildStore } from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
+import { checkMaySwap, type Comparison, type PartitionRange } from './swap-rebuilt.ts'
 
 export interface RebuildSettings extends SettleRules {
   readonly topic: string

@@ -18,8 +18,10 @@ import { createProcessorMetrics } from './metrics.ts'
 import { takeReadings } from './misplaced.ts'
 import { homeOf, type Homes } from './home.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
-import { checkMaySwap, openRebuildStore, type LevelChanges, type RebuildStore } from './rebuild-store.ts'
+import { openRebuildStore, type RebuildStore } from './rebuild-store.ts'
+import { countReadings, isDayWhole, readMinutes, readPartitionsOfDay } from './repaired-day.ts'
 import type { SettleRules } from './settle.ts'
+import { checkMaySwap, type LevelChanges } from './swap-rebuilt.ts'
 
 export interface RepairSettings extends Pick<SettleRules, 'readingsPerRowMax'> {
   readonly topic: Topic
@@ -82,21 +84,21 @@ async function repairDay (
   }, createProcessorMetrics(createMetrics('relay-repair')), (_, work) => work()), it => it.close())
 
   const partitions = new Map<number, Partition>()
-  const stored = await store.readPartitions(dayMs)
+  const stored = await readPartitionsOfDay(store.session, dayMs)
   for (const partition of new Set([...stored, ...Array.from({ length: homes.partitions }, (_, n) => n)])) {
     const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: -Infinity, homes, journal: [] }
     partitions.set(partition, createPartition(topic, partition, claim))
   }
   await store.lock(topic, [...partitions.keys()])
   try {
-    if (!await store.isDayWhole(dayMs)) {
+    if (!await isDayWhole(store.session, dayMs)) {
       throw new RelayError('RELAY_REPLAY_REFUSED', 'some of its minutes are past their retention')
     }
     const before = await readInto(store, partitions, homes, flusher, dayMs)
     const ranges = [...partitions.keys()].map(partition =>
       ({ partition, startMs: levels.map(() => dayMs), endMs: dayMs + DAY_MS }))
     const { changes } = await store.compare(ranges)
-    const after = await store.countReadings(dayMs)
+    const after = await countReadings(store.session, dayMs)
     if (!isDryRun) await store.swap(topic.topicId, ranges, false)
     return { dayMs, doubled: before - after, changes, refused: undefined }
   } catch (error) {
@@ -115,7 +117,7 @@ async function readInto (
   let rowId = 0n
   let readings = 0
   let waiting = 0
-  for await (const minute of store.readMinutes(dayMs)) {
+  for await (const minute of readMinutes(store.session, dayMs)) {
     if (minute.readings === undefined) {
       throw new RelayError('RELAY_REPLAY_REFUSED',
         `a minute of ${minute.name.deviceId} no longer stores its readings, so duplicates in two partitions can't be found`)
