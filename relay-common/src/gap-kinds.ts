@@ -1,6 +1,6 @@
 /**
- * Gaps of an event log: records that were deleted before they were read. A fetcher finds one (event-log/kafka-fetcher.ts,
- * postgres-fetcher.ts); the processor handles it (relay-processor, `gaps.ts`) and stores it in the table `gaps`
+ * Gaps of an event log: records that were deleted before they were read. A fetcher finds one (kafka-fetcher.ts,
+ * postgres-fetcher.ts). The processor handles it (relay-processor, `gaps.ts`), and stores it in the table `gaps`
  * (`progress.ts` there).
  */
 export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const

@@ -1,7 +1,7 @@
 /**
  * Compaction: readings of a block in the journal become rows, in the transaction that removes them from the journal.
- * The content of windows stays the same, so nothing is announced. `Journal.takeDue` (journal.ts) decides when a block is
- * due, by JOURNAL_INTERVAL_S.
+ * The content of windows stays the same, so nothing is announced. `Journal.takeDue` (journal.ts) decides when a block
+ * is due, by JOURNAL_INTERVAL_S.
  */
 import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 'relay-common'
 

@@ -222,8 +222,15 @@ export class Flusher {
     partition.appended = []
     partition.writtenOffset = partition.nextOffset
     return {
-      partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(),
-      deadLetters: partition.deadLetters.take(), appended
+      partition,
+      move,
+      ...rows,
+      journal,
+      daysMs,
+      arrivals,
+      misplaced: partition.misplaced.take(),
+      deadLetters: partition.deadLetters.take(),
+      appended
     }
   }
 

@@ -159,7 +159,8 @@ class Loop {
 
   #stall (): string | undefined {
     const { partitions, unclaimedSinceMs } = this.#claims
-    return describeStall(partitions.values(), unclaimedSinceMs, this.#settings.flushStalledMs, this.#parts.clock.nowMs())
+    const limitMs = this.#settings.flushStalledMs
+    return describeStall(partitions.values(), unclaimedSinceMs, limitMs, this.#parts.clock.nowMs())
   }
 
   async run (): Promise<void> {

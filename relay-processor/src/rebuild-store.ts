@@ -182,4 +182,3 @@ class TemporaryTables implements RebuildStore {
     this.#client.release(true)
   }
 }
-

@@ -54,7 +54,8 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
       return await within(LOOKUP_TIMEOUT_MS, lookUp())
     } catch (error) {
       awayUntilMs = performance.now() + AWAY_MS
-      log.warn({ err: error }, 'could not look up series in the database: until it answers, series that are not in memory count as new')
+      log.warn({ err: error }, 'could not look up series in the database: until it answers, series that are not in ' +
+        'memory count as new')
       return undefined
     }
   }

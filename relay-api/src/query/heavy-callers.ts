@@ -1,6 +1,6 @@
 /**
- * Heavy callers: those that got more than the others lately. Decided by attained service, which is the work that the API
- * did recently for each caller.
+ * Heavy callers: those that got more than the others lately. Attained service decides: the work that the API did
+ * recently for each caller.
  *
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query

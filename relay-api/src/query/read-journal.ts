@@ -1,6 +1,6 @@
 /**
- * The journal of a query: readings of its series that are not in rows yet (relay-common, `journal-row.ts`). The statement
- * that reads the rows also reads the journal, so both are of one moment, and each reading is in exactly one.
+ * The journal of a query: readings of its series that are not in rows yet (relay-common, `journal-row.ts`). The
+ * statement that reads the rows also reads the journal, so both are of one moment, and each reading is in exactly one.
  *
  *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the query
  *

@@ -1,4 +1,4 @@
-/** The budgets that open streams hold: one for each stream, and one for each query of a caller, however many have it. */
+/** The budgets that open streams hold: one for each stream, and one for each query of a caller. */
 import type { Budgets } from '../budgets/budgets.ts'
 
 interface AskedQuery { streams: number, readonly held: Disposable }

@@ -1,5 +1,5 @@
 /**
- * The cancel request: ends the running statement of a PostgreSQL connection, by the cancel request of the protocol on another
+ * Cancels the running statement of a PostgreSQL connection, by the cancel request of the protocol on another
  * connection.
  */
 import { Connection, type Client, type PoolClient } from 'pg'

@@ -16,7 +16,9 @@ export async function openOwner (database: Database, topic: Topic, opened: Async
     minutesPerPart: 100,
     keptFromMs: () => [-Infinity, -Infinity, -Infinity]
   }
-  const sinks = { sendDeadLetters: async () => {}, onWritten: () => {}, onFenced: (it: Partition) => { fenced.push(it) } }
+  const sinks = {
+    sendDeadLetters: async () => {}, onWritten: () => {}, onFenced: (it: Partition) => { fenced.push(it) }
+  }
   const metrics = createProcessorMetrics(createMetrics('test'))
   const store = opened.adopt(await openPostgresStore(
     database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined }
