@@ -17,7 +17,7 @@ export default [
   {
     // a SQL template, a pattern, a diagram and a test's name stay on one line
     files: ['**/*.{ts,tsx}'],
-    ignores: ['deploy/**', 'hostile/src/cases/**', 'relay-client/src/schema.ts'], // the first two have lines left to wrap
+    ignores: ['hostile/src/cases/**', 'relay-client/src/schema.ts'], // the first has lines left to wrap
     rules: {
       '@stylistic/max-len': ['error', {
         code: 120,

@@ -1,7 +1,9 @@
 /**
- * compose.cluster.yaml over compose.yaml on a real engine: containers are killed under load, one after the other. Each time all
- * accepted events have to be counted once, and answers to continue, which are held against a plain count. `deploy/test-cluster` runs it.
+ * compose.cluster.yaml over compose.yaml on a real engine: containers are killed under load, one after the other. Each
+ * time all accepted events have to be counted once, and answers to continue, which are held against a plain count.
+ * `deploy/test-cluster` runs it.
  */
+/* eslint no-template-curly-in-string: off -- a shell expands them */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { after, suite, test } from 'node:test'
@@ -36,8 +38,10 @@ interface Clients {
 }
 
 /** A line for each thing that was done to the site. */
-const figures = ['| what | events | failed | gap s | answers of v1 | failed | gap s | of /api/events | failed | gap s |',
-  '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |']
+const figures = [
+  '| what | events | failed | gap s | answers of v1 | failed | gap s | of /api/events | failed | gap s |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |'
+]
 after(() => console.log(figures.join('\n')))
 
 /** Runs `work` while clients send and ask. Afterwards all that was accepted has to be counted once. */
@@ -75,12 +79,16 @@ suite('docker compose with compose.cluster.yaml', () => {
     await site.untilWell()
     console.log(`all well after ${((performance.now() - startMs) / 1_000).toFixed(1)} s`)
     const counts = Map.groupBy(await site.containers(), it => it.service)
-    for (const [service, count] of Object.entries({ processor: 3, api: 2, ingest: 2 })) assert.equal(counts.get(service)?.length, count)
+    for (const [service, count] of Object.entries({ processor: 3, api: 2, ingest: 2 })) {
+      assert.equal(counts.get(service)?.length, count)
+    }
   })
 
   test('each partition is on three brokers', async () => {
     const { stdout } = await run('kcat', ['-b', `localhost:${site.ports.kafka}`, '-L', '-J'])
-    const { topics } = JSON.parse(stdout) as { topics: Array<{ topic: string, partitions: Array<{ replicas: unknown[] }> }> }
+    const { topics } = JSON.parse(stdout) as {
+      topics: Array<{ topic: string, partitions: Array<{ replicas: unknown[] }> }>
+    }
     for (const name of ['iot-events', '__consumer_offsets']) {
       const { partitions } = topics.find(it => it.topic === name)!
       assert.ok(partitions.length > 0 && partitions.every(it => it.replicas.length === 3), name)
@@ -88,10 +96,13 @@ suite('docker compose with compose.cluster.yaml', () => {
   })
 
   test('APIs answer from the replica, and reach the primary by the pooler', async () => {
-    await until('the replica to be read', async () => (await site.compose('logs', 'api')).includes('reads now go to the replica'))
+    await until(
+      'the replica to be read', async () => (await site.compose('logs', 'api')).includes('reads now go to the replica')
+    )
     for (const service of ['api', 'ingest']) assert.match(await site.compose('logs', service), /"mode":"transaction".*through a pooler/)
     assert.match(await site.paste(
-      'docker compose exec -T postgres psql -U relay -c "select application_name, state, replay_lag from pg_stat_replication"'
+      'docker compose exec -T postgres psql -U relay ' +
+        '-c "select application_name, state, replay_lag from pg_stat_replication"'
     ), /walreceiver +\| streaming/)
   })
 
@@ -155,10 +166,13 @@ suite('docker compose with compose.cluster.yaml', () => {
 
   const copyReplica = async () => {
     await site.paste('docker compose rm -fsv postgres-replica')
-    await site.paste('docker volume rm ${COMPOSE_PROJECT_NAME:-relay}_postgres-replica-data') // eslint-disable-line no-template-curly-in-string
+    await site.paste('docker volume rm ${COMPOSE_PROJECT_NAME:-relay}_postgres-replica-data')
     await site.paste('docker compose up -d postgres-replica')
     await site.untilWell()
-    await until('it to follow', async () => await site.psql("select count(*) from pg_stat_replication where state = 'streaming'") === '1')
+    await until(
+      'it to follow',
+      async () => await site.psql("select count(*) from pg_stat_replication where state = 'streaming'") === '1'
+    )
   }
 
   test('a replica is copied again under load', ofMinutes, async () => {
@@ -172,9 +186,12 @@ suite('docker compose with compose.cluster.yaml', () => {
     await underLoad('primary-lost', async ({ progress }) => {
       await docker('kill', (await site.containers('postgres'))[0].id) // it does not get to send its last commits
       await site.paste('docker compose rm -fsv postgres postgres-replica')
-      await site.paste('docker volume rm ${COMPOSE_PROJECT_NAME:-relay}_postgres-data') // eslint-disable-line no-template-curly-in-string
-      // eslint-disable-next-line no-template-curly-in-string
-      await site.paste('docker compose run --rm --no-deps --entrypoint bash -v ${COMPOSE_PROJECT_NAME:-relay}_postgres-replica-data:/replica postgres -c \'cp -a /replica/18 /var/lib/postgresql/ && rm "$PGDATA/standby.signal"\'')
+      await site.paste('docker volume rm ${COMPOSE_PROJECT_NAME:-relay}_postgres-data')
+      await site.paste(
+        'docker compose run --rm --no-deps --entrypoint bash ' +
+        '-v ${COMPOSE_PROJECT_NAME:-relay}_postgres-replica-data:/replica postgres ' +
+        '-c \'cp -a /replica/18 /var/lib/postgresql/ && rm "$PGDATA/standby.signal"\''
+      )
       await site.paste('docker compose up -d postgres')
       await copyReplica()
       await progress('with another primary')

@@ -1,6 +1,6 @@
 /**
- * `docker compose` with compose.yaml on a real engine: built, started, asked, loaded, killed, looked after, scaled and stopped.
- * `deploy/test-compose` runs it. One site, and tests in the order of its life.
+ * `docker compose` with compose.yaml on a real engine: built, started, asked, loaded, killed, looked after, scaled and
+ * stopped. `deploy/test-compose` runs it. One site, and tests in the order of its life.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -106,7 +106,9 @@ suite('docker compose', () => {
     const args = ['-P', '-t', 'iot-events', '-k', 'kcat-1', '-X', 'partitioner=murmur2_random']
     const kcat = spawn('kcat', ['-b', `localhost:${site.ports.kafka}`, ...args], { stdio: ['pipe', 'inherit', 'inherit'] })
     const timestamp = new Date().toISOString()
-    kcat.stdin.end(JSON.stringify({ deviceId: 'kcat-1', deviceType: 'THERMOSTAT', zone: 'kcat', value: 21.5, timestamp }))
+    kcat.stdin.end(
+      JSON.stringify({ deviceId: 'kcat-1', deviceType: 'THERMOSTAT', zone: 'kcat', value: 21.5, timestamp })
+    )
     const [exitCode] = await once(kcat, 'close')
     assert.equal(exitCode, 0)
     const question = `/api/v1/aggregates?zone=kcat&start=-1h&end=${inAnHour()}&interval=range&stats=avg`
@@ -157,7 +159,9 @@ suite('docker compose', () => {
     const startMs = Date.now() - HOUR_MS
     const inRows = async (load: Load) => {
       await assertAllCounted(load, zone)
-      await until('late readings to be in rows', async () => Number(await site.psql(rows)) === load.sent.count / 10, 400_000)
+      await until(
+        'late readings to be in rows', async () => Number(await site.psql(rows)) === load.sent.count / 10, 400_000
+      )
     }
     const first = startLoad(site.ports.api, zone, startMs)
     await until('some events', () => first.succeeded >= 5)
@@ -199,7 +203,9 @@ suite('docker compose', () => {
     assert.deepEqual([(await site.containers('processor')).length, (await site.containers('api')).length], [3, 2])
 
     const load = startLoad(site.ports.api, 'scaled', Date.now() - HOUR_MS)
-    await until('all three to work', async () => await site.psql('select count(distinct owner) from progress') === '3', 120_000)
+    await until(
+      'all three to work', async () => await site.psql('select count(distinct owner) from progress') === '3', 120_000
+    )
     const [api] = await site.containers('api')
     await docker('stop', '-t', '20', api.id)
     assert.deepEqual(load.failed, [], 'an API that is stopped drains first')

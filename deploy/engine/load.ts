@@ -1,6 +1,6 @@
 /**
- * What clients do while containers die: events of a fleet of the test's own are sent to the API, each until it is accepted, and
- * questions are asked whose answers are known.
+ * What clients do while containers die: events of a fleet of the test's own are sent to the API, each until it is
+ * accepted, and questions are asked whose answers are known.
  */
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -68,7 +68,9 @@ function startRequests (next: () => Promise<string | undefined>): Requests {
   }
 }
 
-async function request (port: number, path: string, body?: string): Promise<{ readonly text: string, readonly fault?: string }> {
+async function request (port: number, path: string, body?: string): Promise<{
+  readonly text: string, readonly fault?: string
+}> {
   try {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method: body === undefined ? 'GET' : 'POST',
@@ -123,8 +125,8 @@ export async function assertCounted (site: Site, { sent }: Load, zone: string): 
 export type Way = 'v1' | 'events'
 
 /**
- * Asks for the readings of a zone that gets no more of them. No question is asked twice, for answers of the past are remembered.
- * A wrong answer ends it, and `stop` throws that.
+ * Asks for the readings of a zone that gets no more of them. No question is asked twice, for answers of the past are
+ * remembered. A wrong answer ends it, and `stop` throws that.
  */
 export function startQuestions (port: number, way: Way, zone: string, { count, sum }: Counted): Requests {
   const fromMs = Date.now() - 20 * DAY_MS

@@ -1,6 +1,6 @@
 /**
- * A site of compose.yaml, and of files over it, on a real engine, beside whatever else runs there: a project, volumes and ports of
- * its own, which `close` removes.
+ * A site of compose.yaml, and of files over it, on a real engine, beside whatever else runs there: a project, volumes
+ * and ports of its own, which `close` removes.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -64,7 +64,9 @@ export async function openSite (composeFile: string): Promise<Site> {
   const others = { KAFKA_PORT_2: await freePort(), KAFKA_PORT_3: await freePort(), POSTGRES_PORT: await freePort() }
   const env = {
     ...process.env,
-    ...Object.fromEntries(Object.entries({ API_PORT: ports.api, KAFKA_PORT: ports.kafka, ...others }).map(([name, it]) => [name, String(it)]))
+    ...Object.fromEntries(Object.entries({ API_PORT: ports.api, KAFKA_PORT: ports.kafka, ...others }).map(
+      ([name, it]) => [name, String(it)]
+    ))
   }
   let used = withStandIns(composeFile)
   const inShell = async (command: string, args: readonly string[]) => {
@@ -81,13 +83,18 @@ export async function openSite (composeFile: string): Promise<Site> {
       Id: string, State: { Status: string, Health?: { Status: string } }, Config: { Labels: Record<string, string> }
     }>
     return inspected.map(({ Id, State, Config }) => ({
-      id: Id, service: Config.Labels['com.docker.compose.service'], state: State.Status, health: State.Health?.Status ?? ''
+      id: Id,
+      service: Config.Labels['com.docker.compose.service'],
+      state: State.Status,
+      health: State.Health?.Status ?? ''
     })).filter(it => service === undefined || it.service === service)
   }
   const unwell = async () => (await containers())
     .filter(it => it.service !== 'migrate' && (it.state !== 'running' || !['healthy', ''].includes(it.health)))
 
-  const close = async () => { await compose('--profile', '*', 'down', '--volumes', '--remove-orphans', '--timeout', '30') }
+  const close = async () => {
+    await compose('--profile', '*', 'down', '--volumes', '--remove-orphans', '--timeout', '30')
+  }
   await close() // what a run that was killed has left
   return {
     ports,
@@ -124,5 +131,7 @@ export async function openSite (composeFile: string): Promise<Site> {
 /** Each file, and over it the one for stand-ins. */
 function withStandIns (composeFile: string): string {
   if (!isOfStandIns) return composeFile
-  return composeFile.split(':').flatMap(it => [it, join('deploy/engine/stand-ins', it)]).filter(it => existsSync(join(ROOT, it))).join(':')
+  return composeFile.split(':').flatMap(it => [it, join('deploy/engine/stand-ins', it)]).filter(
+    it => existsSync(join(ROOT, it))
+  ).join(':')
 }

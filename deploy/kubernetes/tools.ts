@@ -1,6 +1,6 @@
 /**
- * What checks the chart, brought to this machine once: Helm, built from its Go module, and kubernetes-validate, which has the
- * schemas of Kubernetes. Run by itself, this fetches both:
+ * What checks the chart, brought to this machine once: Helm, built from its Go module, and kubernetes-validate, which
+ * has the schemas of Kubernetes. Run by itself, this fetches both:
  *
  *     npm exec -- node deploy/kubernetes/tools.ts
  */

@@ -1,4 +1,6 @@
-/** JSON Schema of the chart's values. Settings of the programs come from their declarations; no other name is accepted. */
+/**
+ * JSON Schema of the chart's values. Settings of the programs come from their declarations; no other name is accepted.
+ */
 import type { TObject } from 'typebox'
 
 import { apiSettings } from '../../relay-api/src/config.ts'
@@ -19,11 +21,15 @@ export const chartSettings: ReadonlySet<string> = new Set([
 
 interface Schema extends Readonly<Record<string, unknown>> {}
 
-const object = (properties: Readonly<Record<string, Schema>>): Schema => ({ type: 'object', additionalProperties: false, properties })
+const object = (properties: Readonly<Record<string, Schema>>): Schema => ({
+  type: 'object', additionalProperties: false, properties
+})
 const map = (values: Schema): Schema => ({ type: 'object', additionalProperties: values })
 const list = (items: Schema): Schema => ({ type: 'array', items })
 const oneOf = (...values: string[]): Schema => ({ type: 'string', enum: values })
-const integer = (minimum: number, maximum?: number): Schema => ({ type: 'integer', minimum, ...maximum === undefined ? {} : { maximum } })
+const integer = (minimum: number, maximum?: number): Schema => ({
+  type: 'integer', minimum, ...maximum === undefined ? {} : { maximum }
+})
 const text: Schema = { type: 'string' }
 const flag: Schema = { type: 'boolean' }
 const port = integer(1, 65_535)
@@ -45,7 +51,9 @@ interface Setting {
 /** The settings that all of these programs have. A value must suit each of them. */
 function settingsOf (...programs: TObject[]): Schema {
   const [first] = programs
-  const names = Object.keys(first.properties).filter(name => !chartSettings.has(name) && programs.every(it => name in it.properties))
+  const names = Object.keys(first.properties).filter(
+    name => !chartSettings.has(name) && programs.every(it => name in it.properties)
+  )
   return object(Object.fromEntries(names.map(name =>
     [name, settingOf(programs.map(it => it.properties[name] as unknown as Setting))])))
 }
@@ -66,7 +74,10 @@ function settingOf (declared: readonly Setting[]): Schema {
 const ca = object({ existingSecret: text, key: text })
 const login = { user: text, existingSecret: text, passwordKey: text }
 const kafkaLogin = object({
-  username: text, existingSecret: text, passwordKey: text, clientCertificate: object({ existingSecret: text, certKey: text, keyKey: text })
+  username: text,
+  existingSecret: text,
+  passwordKey: text,
+  clientCertificate: object({ existingSecret: text, certKey: text, keyKey: text })
 })
 const placement = { nodeSelector: texts, tolerations: freeList }
 const workload = {
@@ -77,11 +88,17 @@ const workload = {
   affinity: free,
   priorityClassName: text
 }
-const autoscaling = object({ enabled: flag, minReplicas: integer(1), maxReplicas: integer(1), cpuPercent: integer(1, 100) })
-const image = object({ repository: { type: 'string', minLength: 1 }, digest: { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' } })
+const autoscaling = object({
+  enabled: flag, minReplicas: integer(1), maxReplicas: integer(1), cpuPercent: integer(1, 100)
+})
+const image = object({
+  repository: { type: 'string', minLength: 1 }, digest: { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' }
+})
 const spread = oneOf('ScheduleAnyway', 'DoNotSchedule')
 const definitions = {
-  settings: settingsOf(apiSettings, processorSettings), apiSettings: settingsOf(apiSettings), processorSettings: settingsOf(processorSettings)
+  settings: settingsOf(apiSettings, processorSettings),
+  apiSettings: settingsOf(apiSettings),
+  processorSettings: settingsOf(processorSettings)
 }
 const settings = (name: keyof typeof definitions): Schema => ({ $ref: `#/definitions/${name}` })
 
@@ -93,7 +110,13 @@ export function valuesSchema (): Schema {
     ...object({
       global: free, // Helm gives it to a chart within another one
       fullnameOverride: text,
-      images: object({ api: image, processor: image, tag: text, pullPolicy: oneOf('Always', 'IfNotPresent', 'Never'), pullSecrets: list(text) }),
+      images: object({
+        api: image,
+        processor: image,
+        tag: text,
+        pullPolicy: oneOf('Always', 'IfNotPresent', 'Never'),
+        pullSecrets: list(text)
+      }),
       settings: settings('settings'),
       database: object({
         host: text,
@@ -128,9 +151,13 @@ export function valuesSchema (): Schema {
       query: object({ ...workload, settings: settings('apiSettings'), autoscaling }),
       ingest: object({ enabled: flag, ...workload, settings: settings('apiSettings'), autoscaling }),
       processor: object({ ...workload, settings: settings('processorSettings'), shutdownTimeoutMs: integer(100) }),
-      tracing: object({ endpoint: { type: 'string', pattern: '^$|^https?://' }, headers: object({ existingSecret: text, key: text }) }),
+      tracing: object({
+        endpoint: { type: 'string', pattern: '^$|^https?://' }, headers: object({ existingSecret: text, key: text })
+      }),
       migration: object({ enabled: flag, resources: free, ...placement }),
-      probe: object({ enabled: flag, url: text, token: object({ existingSecret: text, key: text }), resources: free, ...placement }),
+      probe: object({
+        enabled: flag, url: text, token: object({ existingSecret: text, key: text }), resources: free, ...placement
+      }),
       topologySpread: object({ zone: spread, node: spread }),
       serviceAccount: object({ annotations: texts }),
       ingress: object({ enabled: flag, className: text, host: text, tlsSecret: text, annotations: texts }),

@@ -1,5 +1,6 @@
 /**
- * What calls somebody, and what that somebody does. The rules for Prometheus and the alarms of the runbook are made of this.
+ * What calls somebody, and what that somebody does. The rules for Prometheus and the alarms of the runbook are made of
+ * this.
  *
  *     page    users see it, or data are at risk: now, at any hour
  *     ticket  a cause that may become one, or a budget that burns slowly: within working hours
@@ -62,7 +63,8 @@ export const alerts: readonly Alert[] = [
     when: burnWords(slos.answersAvailable),
     meaning: 'Queries fail with a 5xx, faster than the 30-day error budget allows.',
     impact: 'Clients get no answer, or a stale one from memory.',
-    diagnosis: '`code` in the log of the API. `relay_api_breaker_open` is 1 if the database does not answer; `RELAY_ANSWER_TOO_SLOW` and `RELAY_ANSWERS_BUSY` mean load.',
+    diagnosis: '`code` in the log of the API. `relay_api_breaker_open` is 1 if the database does not answer; ' +
+      '`RELAY_ANSWER_TOO_SLOW` and `RELAY_ANSWERS_BUSY` mean load.',
     action: 'See the code in [Codes](#codes); for the database see [Database away](#database-away).'
   },
   {
@@ -71,25 +73,32 @@ export const alerts: readonly Alert[] = [
     when: burnWords(slos.answersFast),
     meaning: 'Answers take longer than 100 ms, more often than the 30-day error budget allows. Long answers count too.',
     impact: 'Dashboards and clients wait.',
-    diagnosis: '`relay_api_request_duration_seconds` by `route`; `relay_api_answers` for exports; `relay_api_statements_waiting` and `relay_database_connections_in_use` for a slow database.',
-    action: 'One caller with long queries: lower its budgets. All callers: more CPU, memory or disk for PostgreSQL, another API, or a replica.'
+    diagnosis: '`relay_api_request_duration_seconds` by `route`; `relay_api_answers` for exports; ' +
+      '`relay_api_statements_waiting` and `relay_database_connections_in_use` for a slow database.',
+    action: 'One caller with long queries: lower its budgets. All callers: more CPU, memory or disk for PostgreSQL, ' +
+      'another API, or a replica.'
   },
   {
     name: 'RelayEventsNotAccepted',
     rules: budgetRules(slos.ingestAccepted),
     when: burnWords(slos.ingestAccepted),
-    meaning: 'Requests with events fail with a 5xx, faster than the 30-day error budget allows. MQTT is not counted: its clients wait.',
+    meaning: 'Requests with events fail with a 5xx, faster than the 30-day error budget allows. MQTT is not counted: ' +
+      'its clients wait.',
     impact: 'Devices must send again. No acknowledged event is lost.',
-    diagnosis: '`relay_api_breaker_open{server="event-log"}`; `relay_api_ingest_in_flight_bytes` for a slow event log; `code` in the log of the API.',
-    action: 'Restore the event log ([Database away](#database-away) describes what happens meanwhile); for `RELAY_INGEST_OFF` set `EVENT_LOG`.'
+    diagnosis: '`relay_api_breaker_open{server="event-log"}`; `relay_api_ingest_in_flight_bytes` for a slow event ' +
+      'log; `code` in the log of the API.',
+    action: 'Restore the event log ([Database away](#database-away) describes what happens meanwhile); ' +
+      'for `RELAY_INGEST_OFF` set `EVENT_LOG`.'
   },
   {
     name: 'RelayRollupsLate',
     rules: budgetRules(slos.rollupsFresh),
     when: burnWords(slos.rollupsFresh),
-    meaning: 'Too many readings were committed more than 5 s after their append. They are counted at the commit, so an outage shows only when it ends.',
+    meaning: 'Too many readings were committed more than 5 s after their append. They are counted at the commit, ' +
+      'so an outage shows only when it ends.',
     impact: 'Answers about recent times lack readings.',
-    diagnosis: '`relay_freshness_seconds`, `relay_lag_records`, `relay_write_seconds`. After an outage the alert resolves by itself.',
+    diagnosis: '`relay_freshness_seconds`, `relay_lag_records`, `relay_write_seconds`. ' +
+      'After an outage the alert resolves by itself.',
     action: '[Lag](#lag).'
   },
   {
@@ -103,7 +112,8 @@ export const alerts: readonly Alert[] = [
       }
     },
     when: 'any gap was recorded: lost events have no error budget',
-    meaning: 'Events were deleted from the log before they were read. The API counts the recorded gaps, because a processor may stop at a gap (`GAP_POLICY`).',
+    meaning: 'Events were deleted from the log before they were read. The API counts the recorded gaps, ' +
+      'because a processor may stop at a gap (`GAP_POLICY`).',
     impact: 'The rollups lack those readings. With `GAP_POLICY=stop` processing has stopped.',
     diagnosis: 'The table `gaps`: partition, offsets, kind.',
     action: '[Gaps](#gaps).'
@@ -120,8 +130,11 @@ export const alerts: readonly Alert[] = [
     when: '[`relay probe`](cli.md#relay-probe) got a wrong answer',
     meaning: 'An answer about the readings of the probe has one too many, or a value that differs from what was sent.',
     impact: 'Answers about other devices may be wrong too.',
-    diagnosis: 'The output of the probe has the range, the value and the expected value. `relay verify` over that range shows whether rows are wrong, and which.',
-    action: 'Check that nobody else sends as the device of the probe. If rows are wrong: [`relay repair`](cli.md#relay-repair). If rows are right, the API is at fault: keep its log, restart it, report it.'
+    diagnosis: 'The output of the probe has the range, the value and the expected value. ' +
+      '`relay verify` over that range shows whether rows are wrong, and which.',
+    action: 'Check that nobody else sends as the device of the probe. If rows are wrong: ' +
+      '[`relay repair`](cli.md#relay-repair). If rows are right, the API is at fault: keep its log, restart it, ' +
+        'report it.'
   },
   {
     name: 'RelayProbeFailing',
@@ -132,8 +145,10 @@ export const alerts: readonly Alert[] = [
     when: 'no round of [`relay probe`](cli.md#relay-probe) succeeded for 7 minutes',
     meaning: 'The probe can\'t send, can\'t query, or does not find its reading in time.',
     impact: 'Every client on the same network path has this problem, even if the programs report that they work.',
-    diagnosis: 'The output of the probe. `missing` means [lag](#lag); `failed` shows what the client got: no connection means the path to the API (DNS, TLS, load balancer), a 5xx means the API.',
-    action: 'Follow the other alerts. If there are none, check the path from the probe to the API, and the token of the probe.'
+    diagnosis: 'The output of the probe. `missing` means [lag](#lag); `failed` shows what the client got: ' +
+      'no connection means the path to the API (DNS, TLS, load balancer), a 5xx means the API.',
+    action: 'Follow the other alerts. If there are none, check the path from the probe to the API, ' +
+      'and the token of the probe.'
   },
   {
     name: 'RelayApiAbsent',
@@ -141,7 +156,8 @@ export const alerts: readonly Alert[] = [
     when: 'no API answers Prometheus',
     meaning: 'No API is running, or Prometheus can\'t reach any.',
     impact: 'No queries are answered and no events accepted. Processors continue.',
-    diagnosis: 'The last lines of the log of an API: level `fatal`, with a `code`. Check that `METRICS_PORT` (8084) is open to Prometheus.',
+    diagnosis: 'The last lines of the log of an API: level `fatal`, with a `code`. ' +
+      'Check that `METRICS_PORT` (8084) is open to Prometheus.',
     action: 'See the code in [Codes](#codes). A restart is always safe.'
   },
   {
@@ -150,7 +166,8 @@ export const alerts: readonly Alert[] = [
     when: 'no processor answers Prometheus',
     meaning: 'No processor is running, or Prometheus can\'t reach any.',
     impact: 'Answers are not updated. Events wait in the event log, and are lost after its retention.',
-    diagnosis: 'The last lines of the log of a processor: level `fatal`, with a `code`; `RELAY_OFFSET_GAP` stops it after every start.',
+    diagnosis: 'The last lines of the log of a processor: level `fatal`, with a `code`; ' +
+      '`RELAY_OFFSET_GAP` stops it after every start.',
     action: 'See the code in [Codes](#codes). A restart is always safe.'
   },
   {
@@ -186,7 +203,8 @@ export const alerts: readonly Alert[] = [
     rules: ticket(5 * MINUTE, () => 'up{job=~"relay-.+"} == 0'),
     when: 'one program does not answer Prometheus for 5 minutes',
     meaning: 'The program is down, hangs, or is unreachable. Its job in Prometheus is named after it.',
-    impact: 'None while others of its kind are up. If none is up, [RelayApiAbsent](#relayapiabsent) or [RelayProcessorAbsent](#relayprocessorabsent) pages.',
+    impact: 'None while others of its kind are up. If none is up, ' +
+      '[RelayApiAbsent](#relayapiabsent) or [RelayProcessorAbsent](#relayprocessorabsent) pages.',
     diagnosis: 'The last lines of its log; `/livez`.',
     action: 'See the code of its log in [Codes](#codes).'
   },
@@ -197,14 +215,17 @@ export const alerts: readonly Alert[] = [
     meaning: '`/readyz` of that program returns 503 with the part and the reason.',
     impact: 'Depends on the part; see [where to look](#where-to-look).',
     diagnosis: '`/readyz` of the program.',
-    action: 'For `database` [Database away](#database-away); for `flush` [Flush stalled](#flush-stalled); for `event-log` the broker and `KAFKA_BOOTSTRAP_SERVERS`.'
+    action: 'For `database` [Database away](#database-away); for `flush` [Flush stalled](#flush-stalled); ' +
+      'for `event-log` the broker and `KAFKA_BOOTSTRAP_SERVERS`.'
   },
   {
     name: 'RelayServerAway',
     rules: ticket(2 * MINUTE, () => 'max by (namespace, server) (relay_api_breaker_open) > 0'),
     when: 'the circuit breaker of an API has been open for 2 minutes',
-    meaning: 'The server does not answer, so requests do not wait for it. A probe checks 10 times per second whether it is back.',
-    impact: '`database`: answers come from memory or are a 503. `event-log`: events are refused. `replica`: answers come from the primary.',
+    meaning: 'The server does not answer, so requests do not wait for it. ' +
+      'A probe checks 10 times per second whether it is back.',
+    impact: '`database`: answers come from memory or are a 503. `event-log`: events are refused. `replica`: ' +
+      'answers come from the primary.',
     diagnosis: 'Disk, memory and network of that server; `pg_isready`.',
     action: '[Database away](#database-away).'
   },
@@ -212,7 +233,8 @@ export const alerts: readonly Alert[] = [
     name: 'RelayStaleAnswers',
     rules: ticket(5 * MINUTE, time => `sum by (namespace) (increase(relay_api_stale_answers_total[${time(5 * MINUTE)}])) > 0`),
     when: 'stale answers were sent from memory for 5 minutes',
-    meaning: 'The database is unreachable. Queries that were answered before get the same answer again, marked `Relay-Stale-Since`.',
+    meaning: 'The database is unreachable. Queries that were answered before get the same answer again, ' +
+      'marked `Relay-Stale-Since`.',
     impact: 'Those answers lack late readings since then.',
     diagnosis: '`relay_api_breaker_open`.',
     action: '[Database away](#database-away).'
@@ -225,7 +247,8 @@ export const alerts: readonly Alert[] = [
     meaning: 'Statements take longer than before, or there are more of them.',
     impact: 'Answers wait; after `DATABASE_CONNECT_TIMEOUT_MS` they become a 503.',
     diagnosis: '`pg_stat_activity` by `application_name`; `relay_api_statements_waiting`.',
-    action: 'First fix what makes statements slow; then raise `DATABASE_POOL_MAX`, within `max_connections` of PostgreSQL.'
+    action: 'First fix what makes statements slow; then raise `DATABASE_POOL_MAX`, ' +
+      'within `max_connections` of PostgreSQL.'
   },
   {
     name: 'RelayStatementTimeouts',
@@ -289,7 +312,8 @@ export const alerts: readonly Alert[] = [
     name: 'RelayApiDeadLetters',
     rules: ticket(10 * MINUTE, time => `sum by (namespace, reason) (increase(relay_api_dead_letters_total[${time(10 * MINUTE)}])) >= 10`),
     when: '10 or more MQTT events are refused in 10 minutes, for 10 minutes',
-    meaning: 'MQTT clients send events that are refused, and MQTT can\'t report it to them; `reason` says what is wrong.',
+    meaning: 'MQTT clients send events that are refused, and MQTT can\'t report it to them; `reason` says what is ' +
+      'wrong.',
     impact: 'Those readings are in no answer. They are stored as dead letters.',
     diagnosis: '`relay dead-letters list --since 1h` shows the principal of each.',
     action: '[Dead letters](#dead-letters).'

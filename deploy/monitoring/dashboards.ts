@@ -5,7 +5,9 @@
  *
  * Each panel says which alarms are about it, and is red where they fire: both come from `alerts.ts`.
  */
-import { graph, number, of, perSecond, quantiles, query, total, watched, within, worst, type Dashboard, type Panel, type Query } from './panels.ts'
+import {
+  graph, number, of, perSecond, quantiles, query, total, watched, within, worst, type Dashboard, type Panel, type Query
+} from './panels.ts'
 import { pagingBurns, slos } from './slos.ts'
 
 const burn = ({ name, objective }: typeof slos[keyof typeof slos]): Query =>
@@ -33,16 +35,30 @@ const connectionsOf = (program: string): Panel => graph('Connections to database
 
 const SHORT_ANSWERS = 'route=~"/api/.+",route!="/api/v1/events",status=~"2.."'
 
-const lagSeconds = graph('Age of the oldest unread record', 's', [worst('relay_api_lag_seconds', 'seconds')], watched('RelayLagOld'))
-const lagRecords = graph('Unread records', 'short', [total('relay_api_lag_records', 'partition {{partition}}', 'partition')])
-const breaker = graph('Open circuit breakers', 'bool', [worst('relay_api_breaker_open', '{{server}}', 'server')], watched('RelayServerAway'))
-const questions = graph('Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
-  { alarms: ['RelayAnswersFailing'] })
-const ingestRequests = graph('Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
-  { alarms: ['RelayEventsNotAccepted'] })
-const freshness = graph('From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] })
-const inFlight = graph('Events waiting for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
-  watched('RelayIngestMemory'))
+const lagSeconds = graph(
+  'Age of the oldest unread record', 's', [worst('relay_api_lag_seconds', 'seconds')], watched('RelayLagOld')
+)
+const lagRecords = graph(
+  'Unread records', 'short', [total('relay_api_lag_records', 'partition {{partition}}', 'partition')]
+)
+const breaker = graph(
+  'Open circuit breakers', 'bool', [worst('relay_api_breaker_open', '{{server}}', 'server')], watched('RelayServerAway')
+)
+const questions = graph(
+  'Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
+  { alarms: ['RelayAnswersFailing'] }
+)
+const ingestRequests = graph(
+  'Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
+  { alarms: ['RelayEventsNotAccepted'] }
+)
+const freshness = graph(
+  'From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] }
+)
+const inFlight = graph(
+  'Events waiting for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
+  watched('RelayIngestMemory')
+)
 
 export const dashboards: readonly Dashboard[] = [
   {
@@ -99,12 +115,17 @@ export const dashboards: readonly Dashboard[] = [
         panels: [
           lagSeconds,
           lagRecords,
-          graph('Unread records, as reported by processors', 'short', [total('relay_lag_records', 'partition {{partition}}', 'partition')],
-            { alarms: ['RelayLagGrowing'] }),
+          graph(
+            'Unread records, as reported by processors', 'short',
+            [total('relay_lag_records', 'partition {{partition}}', 'partition')], { alarms: ['RelayLagGrowing'] }
+          ),
           graph('Age of the newest event', 's', [query(`time() - max(${of('relay_event_time_max_seconds')})`, 'seconds')],
             watched('RelayNoFreshEvents')),
           freshness,
-          graph('Flushes stalled', 'bool', [worst('relay_flush_stalled', '{{instance}}', 'instance')], watched('RelayFlushStalled'))
+          graph(
+            'Flushes stalled', 'bool', [worst('relay_flush_stalled', '{{instance}}', 'instance')],
+            watched('RelayFlushStalled')
+          )
         ]
       },
       {
@@ -116,8 +137,13 @@ export const dashboards: readonly Dashboard[] = [
             perSecond('relay_duplicates_total', 'resent'),
             perSecond('relay_misplaced_readings_total', 'outside of their home partition')
           ], { alarms: ['RelayMisplacedReadings'] }),
-          graph('Dead letters', 'ops', [perSecond('relay_dead_letters_total', '{{reason}}', 'reason')], { alarms: ['RelayDeadLetters'] }),
-          graph('Gaps', 'short', [within('relay_gaps_total', '15m', '{{kind}}', 'kind')], { alarms: ['RelayEventsLost'] })
+          graph(
+            'Dead letters', 'ops', [perSecond('relay_dead_letters_total', '{{reason}}', 'reason')],
+            { alarms: ['RelayDeadLetters'] }
+          ),
+          graph(
+            'Gaps', 'short', [within('relay_gaps_total', '15m', '{{kind}}', 'kind')], { alarms: ['RelayEventsLost'] }
+          )
         ]
       },
       {
@@ -126,7 +152,8 @@ export const dashboards: readonly Dashboard[] = [
           graph('Flush time', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
           graph('Flush planning time', 's', quantiles('relay_settle_seconds')),
           graph('Rows and windows', 'ops', [
-            perSecond('relay_rows_written_total', 'rows written'), perSecond('relay_read_back_windows_total', 'windows read back')
+            perSecond('relay_rows_written_total', 'rows written'),
+            perSecond('relay_read_back_windows_total', 'windows read back')
           ], { alarms: ['RelayReadBack'] }),
           graph('Failed writes', 'ops', [
             perSecond('relay_retries_total', 'retried'), perSecond('relay_statement_timeouts_total', 'timed out')
@@ -139,7 +166,10 @@ export const dashboards: readonly Dashboard[] = [
       },
       {
         title: 'Process',
-        panels: [graph('Series in memory', 'short', [query(of('relay_series_in_memory'), '{{instance}}')]), ...processOf('relay-processor')]
+        panels: [
+          graph('Series in memory', 'short', [query(of('relay_series_in_memory'), '{{instance}}')]),
+          ...processOf('relay-processor')
+        ]
       }
     ]
   },
@@ -155,10 +185,19 @@ export const dashboards: readonly Dashboard[] = [
           graph('Error responses', 'reqps', [query(
             `sum by (status) (rate(${of('relay_api_request_duration_seconds_count', 'status=~"[45].."')}[$__rate_interval]))`, '{{status}}',
             'no error responses')]),
-          graph('Answer time by route', 's', quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
-            { alarms: ['RelayAnswersSlow'] }),
-          graph('Answers in progress', 'short', [total('relay_api_answers', '{{length}}', 'length')], watched('RelayLongAnswersFull')),
-          graph('Statements waiting for a connection', 'short', [total('relay_api_statements_waiting', '{{server}}', 'server')]),
+          graph(
+            'Answer time by route', 's',
+            quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
+            { alarms: ['RelayAnswersSlow'] }
+          ),
+          graph(
+            'Answers in progress', 'short', [total('relay_api_answers', '{{length}}', 'length')],
+            watched('RelayLongAnswersFull')
+          ),
+          graph(
+            'Statements waiting for a connection', 'short',
+            [total('relay_api_statements_waiting', '{{server}}', 'server')]
+          ),
           graph('Incomplete answers', 'short', [within('relay_api_answers_ended_total', '15m', '{{reason}}', 'reason')],
             { alarms: ['RelayAnswersEnded'] }),
           graph('Exceeded budgets', 'short', [query(
@@ -171,25 +210,33 @@ export const dashboards: readonly Dashboard[] = [
         panels: [
           ingestRequests,
           graph('Events', 'ops', [
-            perSecond('relay_api_ingest_accepted_total', 'accepted'), perSecond('relay_api_ingest_refused_total', 'refused: {{reason}}', 'reason')
+            perSecond('relay_api_ingest_accepted_total', 'accepted'),
+            perSecond('relay_api_ingest_refused_total', 'refused: {{reason}}', 'reason')
           ]),
           inFlight,
           graph('MQTT: connections', 'short', [
-            total('relay_api_mqtt_connections', 'logged in'), total('relay_api_mqtt_pending_connections', 'before login')
+            total('relay_api_mqtt_connections', 'logged in'),
+            total('relay_api_mqtt_pending_connections', 'before login')
           ]),
           graph('MQTT: failed logins, closed connections', 'ops', [
             perSecond('relay_api_mqtt_refused_connects_total', 'failed login: {{reason}}', 'reason'),
             perSecond('relay_api_mqtt_ended_total', 'ended: {{reason}}', 'reason'),
             perSecond('relay_api_mqtt_ignored_total', 'ignored: {{reason}}', 'reason')
           ], { alarms: ['RelayMqttRefused', 'RelayMqttFault'] }),
-          graph('MQTT: dead letters', 'ops', [perSecond('relay_api_dead_letters_total', '{{reason}}', 'reason')], { alarms: ['RelayApiDeadLetters'] })
+          graph(
+            'MQTT: dead letters', 'ops', [perSecond('relay_api_dead_letters_total', '{{reason}}', 'reason')],
+            { alarms: ['RelayApiDeadLetters'] }
+          )
         ]
       },
       {
         title: 'Streams',
         panels: [
           graph('Clients', 'short', [total('relay_api_stream_clients', 'clients')]),
-          graph('From commits to the last client', 's', quantiles('relay_api_stream_round_seconds').map(it => ({ ...it, emptyAsLong: 'no open streams' }))),
+          graph(
+            'From commits to the last client', 's',
+            quantiles('relay_api_stream_round_seconds').map(it => ({ ...it, emptyAsLong: 'no open streams' }))
+          ),
           graph('Closed streams', 'short', [within('relay_api_stream_dropped_total', '15m', '{{reason}}', 'reason')],
             { alarms: ['RelayStreamsDropped'] })
         ]
@@ -198,9 +245,13 @@ export const dashboards: readonly Dashboard[] = [
         title: 'Dependencies',
         panels: [
           breaker,
-          graph('Degraded parts', 'bool', [worst('relay_degraded', '{{part}}', 'part', 'program="relay-api"')], watched('RelayDegraded')),
-          graph('Stale answers from memory', 'ops', [perSecond('relay_api_stale_answers_total', 'stale'), perSecond('relay_api_retries_total', 'repeated reads')],
-            { alarms: ['RelayStaleAnswers'] }),
+          graph(
+            'Degraded parts', 'bool', [worst('relay_degraded', '{{part}}', 'part', 'program="relay-api"')],
+            watched('RelayDegraded')
+          ),
+          graph('Stale answers from memory', 'ops', [
+            perSecond('relay_api_stale_answers_total', 'stale'), perSecond('relay_api_retries_total', 'repeated reads')
+          ], { alarms: ['RelayStaleAnswers'] }),
           graph('Replica lag', 's', [query(of('relay_api_replica_lag_seconds'), '{{instance}}', 'no replica')],
             watched('RelayReplicaBehind')),
           connectionsOf('relay-api')
@@ -218,7 +269,8 @@ export const dashboards: readonly Dashboard[] = [
         title: 'Writing',
         panels: [
           graph('Events', 'ops', [
-            perSecond('relay_api_ingest_accepted_total', 'accepted by the API'), perSecond('relay_sent_records_total', 'sent by the simulator: {{kind}}', 'kind')
+            perSecond('relay_api_ingest_accepted_total', 'accepted by the API'),
+            perSecond('relay_sent_records_total', 'sent by the simulator: {{kind}}', 'kind')
           ]),
           inFlight,
           breaker,
@@ -234,7 +286,10 @@ export const dashboards: readonly Dashboard[] = [
         panels: [
           lagRecords,
           lagSeconds,
-          graph('Gaps', 'short', [within('relay_api_gaps_total', '15m', '{{kind}}', 'kind')], { alarms: ['RelayEventsLost'] })
+          graph(
+            'Gaps', 'short', [within('relay_api_gaps_total', '15m', '{{kind}}', 'kind')],
+            { alarms: ['RelayEventsLost'] }
+          )
         ]
       }
     ]
@@ -248,8 +303,16 @@ export const dashboards: readonly Dashboard[] = [
         title: 'The server',
         panels: [
           graph('Up', 'bool', [query('min(pg_up)', 'up')]),
-          graph('Connections by state', 'short', [query('sum by (state) (pg_stat_activity_count)', '{{state}}'), query('max(pg_settings_max_connections)', 'most')]),
-          graph('Longest transaction', 's', [query('max by (datname) (pg_stat_activity_max_tx_duration)', '{{datname}}')]),
+          graph(
+            'Connections by state', 'short',
+            [
+              query('sum by (state) (pg_stat_activity_count)', '{{state}}'),
+              query('max(pg_settings_max_connections)', 'most')
+            ]
+          ),
+          graph(
+            'Longest transaction', 's', [query('max by (datname) (pg_stat_activity_max_tx_duration)', '{{datname}}')]
+          ),
           graph('Transactions', 'ops', [
             query('sum(rate(pg_stat_database_xact_commit[$__rate_interval]))', 'committed'),
             query('sum(rate(pg_stat_database_xact_rollback[$__rate_interval]))', 'rolled back')
@@ -262,10 +325,14 @@ export const dashboards: readonly Dashboard[] = [
           ]),
           graph('Cache hit ratio', 'percentunit', [query(
             'sum(rate(pg_stat_database_blks_hit[$__rate_interval])) / ' +
-            '(sum(rate(pg_stat_database_blks_hit[$__rate_interval])) + sum(rate(pg_stat_database_blks_read[$__rate_interval])))', 'share')]),
+            '(sum(rate(pg_stat_database_blks_hit[$__rate_interval])) + ' +
+              'sum(rate(pg_stat_database_blks_read[$__rate_interval])))', 'share')]),
           graph('Size', 'bytes', [query('max by (datname) (pg_database_size_bytes)', '{{datname}}')]),
           graph('Locks', 'short', [query('sum by (mode) (pg_locks_count)', '{{mode}}')]),
-          graph('Temporary files', 'bytes', [query('sum(rate(pg_stat_database_temp_bytes[$__rate_interval]))', 'per second')]),
+          graph(
+            'Temporary files', 'bytes',
+            [query('sum(rate(pg_stat_database_temp_bytes[$__rate_interval]))', 'per second')]
+          ),
           graph('Deadlocks', 'short', [query('sum(increase(pg_stat_database_deadlocks[15m]))', 'deadlocks')])
         ]
       },
@@ -276,7 +343,8 @@ export const dashboards: readonly Dashboard[] = [
           connectionsOf('relay-processor'),
           graph('Flush time', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
           graph('Restores, restarts and failovers detected', 'short', [
-            within('relay_api_history_changes_total', '1h', 'API'), within('relay_history_changes_total', '1h', 'processor')
+            within('relay_api_history_changes_total', '1h', 'API'),
+            within('relay_history_changes_total', '1h', 'processor')
           ])
         ]
       }
@@ -293,18 +361,32 @@ export const dashboards: readonly Dashboard[] = [
           graph('Programs by version', 'short', [query(
             `count by (program, version, node_version) (${of('relay_build_info')})`, '{{program}} {{version}}, Node {{node_version}}')]),
           graph('Uptime', 's', [query(`time() - ${of('process_start_time_seconds', 'program=~"relay-.+"')}`, '{{program}} {{instance}}')]),
-          graph('Running programs', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')], { alarms: ['RelayTargetDown'] })
+          graph(
+            'Running programs', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')],
+            { alarms: ['RelayTargetDown'] }
+          )
         ]
       },
       {
         title: 'Effect',
         panels: [
-          graph('Failed requests', 'reqps', [perSecond('relay_api_requests_total', '{{kind}}', 'kind', 'outcome="failed"')],
-            { alarms: ['RelayAnswersFailing', 'RelayEventsNotAccepted'] }),
-          graph('Degraded parts', 'bool', [worst('relay_degraded', '{{program}} {{part}}', 'program, part')], watched('RelayDegraded')),
-          graph('Partition takeovers', 'short', [within('relay_takeovers_total', '15m', 'takeovers')], { alarms: ['RelayTakeovers'] }),
+          graph(
+            'Failed requests', 'reqps', [perSecond('relay_api_requests_total', '{{kind}}', 'kind', 'outcome="failed"')],
+            { alarms: ['RelayAnswersFailing', 'RelayEventsNotAccepted'] }
+          ),
+          graph(
+            'Degraded parts', 'bool', [worst('relay_degraded', '{{program}} {{part}}', 'program, part')],
+            watched('RelayDegraded')
+          ),
+          graph(
+            'Partition takeovers', 'short', [within('relay_takeovers_total', '15m', 'takeovers')],
+            { alarms: ['RelayTakeovers'] }
+          ),
           lagSeconds,
-          graph('Answer time', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS), { alarms: ['RelayAnswersSlow'] })
+          graph(
+            'Answer time', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS),
+            { alarms: ['RelayAnswersSlow'] }
+          )
         ]
       }
     ]

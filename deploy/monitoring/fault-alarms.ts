@@ -1,6 +1,6 @@
 /**
- * Which alarms each kind of fault calls. The runbook has it as a table, and every line is tried beside a real Prometheus: what
- * must fire does, no other page does, and all of it ends after the recovery.
+ * Which alarms each kind of fault calls. The runbook has it as a table, and every line is tried beside a real
+ * Prometheus: what must fire does, no other page does, and all of it ends after the recovery.
  */
 export interface FaultAlarms {
   /** in words, for the runbook */

@@ -63,12 +63,15 @@ function build (dashboard: Dashboard): grafana.Dashboard {
       .includeAll(true)
       .allValue('.*') // also of metrics that have no such label
       .current({ selected: true, text: 'All', value: '$__all' }))
-    .link(new grafana.DashboardLinkBuilder('Relay').type(grafana.DashboardLinkType.Dashboards).tags(['relay']).keepTime(true).includeVars(true))
+    .link(new grafana.DashboardLinkBuilder('Relay').type(grafana.DashboardLinkType.Dashboards).tags(['relay'])
+      .keepTime(true).includeVars(true))
 
   for (const row of rows) {
     const own = places.filter(it => it.dashboard === dashboard && row.panels.includes(it.panel))
     builder.withRow(new grafana.RowBuilder(row.title).id(own[0].id - 1))
-    for (const { panel, id } of own) builder.withPanel(buildPanel(panel).id(id).span(sizes[panel.kind].w).height(sizes[panel.kind].h))
+    for (const { panel, id } of own) {
+      builder.withPanel(buildPanel(panel).id(id).span(sizes[panel.kind].w).height(sizes[panel.kind].h))
+    }
   }
   return builder.build()
 }
@@ -83,7 +86,9 @@ function buildPanel (panel: Panel): stat.PanelBuilder | timeseries.PanelBuilder 
       .lineWidth(1)
       .fillOpacity(0)
       .showPoints(common.VisibilityMode.Never)
-      .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending))
+      .tooltip(
+        new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending)
+      )
       .thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder()
         .mode(panel.limits.length > 0 ? common.GraphThresholdsStyleMode.Dashed : common.GraphThresholdsStyleMode.Off))
   builder
@@ -98,7 +103,9 @@ function buildPanel (panel: Panel): stat.PanelBuilder | timeseries.PanelBuilder 
     builder.description(`Alarms: ${panel.alarms.map(it => `${it} (docs/runbook.md#${it.toLowerCase()})`).join(', ')}`)
   }
   for (const [n, { expr, legend }] of panel.queries.entries()) {
-    builder.withTarget(new prometheus.DataqueryBuilder().expr(expr).legendFormat(legend).refId(String.fromCharCode(65 + n)))
+    builder.withTarget(
+      new prometheus.DataqueryBuilder().expr(expr).legendFormat(legend).refId(String.fromCharCode(65 + n))
+    )
   }
   return builder
 }

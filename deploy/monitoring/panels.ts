@@ -54,7 +54,9 @@ const make = (kind: Panel['kind']): MakePanel => (title, unit, queries, { alarms
 export const graph = make('graph')
 export const number = make('number')
 
-/** Where an alarm of one comparison begins to fire: red from there on. Flags are whole numbers, and more than 0 is 1. */
+/**
+ * Where an alarm of one comparison begins to fire: red from there on. Flags are whole numbers, and more than 0 is 1.
+ */
 function limitOf (name: string): Limit {
   const [rule] = Object.values(alerts.find(it => it.name === name)!.rules)
   const limit = Number(/ >=? ([\d.]+)$/.exec(rule.expr(createTime()))![1])

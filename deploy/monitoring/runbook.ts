@@ -22,13 +22,17 @@ function withSection (runbook: string, name: string, text: string): string {
 function renderFaults (): string {
   const rows = Object.values<FaultAlarms>(faultAlarms).map(({ what, pages, laterPages, tickets, withinMinutes }) =>
     `| ${what} | ${pages.join(', ')} | ${laterPages.join(', ')} | ${tickets.join(', ')} | ${pages.length + tickets.length > 0 ? `${withinMinutes} min` : ''} |`)
-  return ['| fault | pages | pages if it lasts | tickets | all within |', '| --- | --- | --- | --- | --- |', ...rows, ''].join('\n')
+  return [
+    '| fault | pages | pages if it lasts | tickets | all within |', '| --- | --- | --- | --- | --- |', ...rows, ''
+  ].join('\n')
 }
 
 function renderAlarms (): string {
   const rows = alerts.map(alert =>
     `| [${alert.name}](#${anchorOf(alert)}) | ${Object.keys(alert.rules).join(', ')} | ${alert.when} |`)
-  return ['| alarm | severity | fires when |', '| --- | --- | --- |', ...rows, '', ...alerts.map(renderAlarm)].join('\n')
+  return [
+    '| alarm | severity | fires when |', '| --- | --- | --- |', ...rows, '', ...alerts.map(renderAlarm)
+  ].join('\n')
 }
 
 function renderAlarm (alert: Alert): string {

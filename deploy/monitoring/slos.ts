@@ -1,8 +1,9 @@
 /**
- * What users of a site can rely on, and how it is counted. Each is a share of good events among all of them, over 30 days.
+ * What users of a site can rely on, and how it is counted. Each is a share of good events among all of them, over 30
+ * days.
  *
- * All counts are by `namespace`: on Kubernetes that is one site each; elsewhere no metric has that label, and a Prometheus
- * watches one site.
+ * All counts are by `namespace`: on Kubernetes that is one site each; elsewhere no metric has that label, and a
+ * Prometheus watches one site.
  */
 import { DAY, HOUR, MINUTE, type Time } from './time.ts'
 
@@ -93,12 +94,13 @@ export interface RecordingRule {
 
 /** Bad events, and their share, of each objective within each window. */
 export function recordingRules (time: Time): RecordingRule[] {
-  return Object.values<Slo>(slos).flatMap(({ name, bad, all }) => Object.entries(windows).flatMap(([window, seconds]) => [
-    { record: `relay:slo_bad:increase${window}`, expr: bad(time(seconds)), labels: { slo: name } },
-    {
-      record: `relay:slo_bad:ratio${window}`,
-      expr: `relay:slo_bad:increase${window}{slo="${name}"} / ignoring (slo) (${all(time(seconds))} > 0)`,
-      labels: { slo: name }
-    }
-  ]))
+  return Object.values<Slo>(slos).flatMap(({ name, bad, all }) => Object.entries(windows)
+    .flatMap(([window, seconds]) => [
+      { record: `relay:slo_bad:increase${window}`, expr: bad(time(seconds)), labels: { slo: name } },
+      {
+        record: `relay:slo_bad:ratio${window}`,
+        expr: `relay:slo_bad:increase${window}{slo="${name}"} / ignoring (slo) (${all(time(seconds))} > 0)`,
+        labels: { slo: name }
+      }
+    ]))
 }

@@ -11,7 +11,8 @@ export type Time = (seconds: number) => string
 const units = [['d', DAY], ['h', HOUR], ['m', MINUTE], ['s', SECOND], ['ms', SECOND / 1000]] as const
 
 /**
- * @param scale each length of time is so many times shorter: rules can be tried beside real faults, without waiting for hours.
+ * @param scale each length of time is so many times shorter: rules can be tried beside real faults, without waiting for
+ * hours.
  *   Thresholds stay as they are
  */
 export function createTime (scale = 1): Time {

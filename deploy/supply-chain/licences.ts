@@ -18,7 +18,9 @@ export function isPermissive (expression: string | undefined): boolean {
   return choices.some(isAllowed)
 }
 
-/** What asks to pass on changes of its own files alone: for tools of ours, which nobody is given, that is no condition. */
+/**
+ * What asks to pass on changes of its own files alone: for tools of ours, which nobody is given, that is no condition.
+ */
 const ofTools: ReadonlySet<string> = new Set(['MPL-2.0'])
 
 /** What is under another licence, or under none that it says: a line each. */

@@ -1,4 +1,7 @@
-/** Alarms: what is written down is what their source says, every one fires when it should and ends, and none of them lies. */
+/**
+ * Alarms: what is written down is what their source says, every one fires when it should and ends, and none of them
+ * lies.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -93,7 +96,9 @@ function tryCase (t: TestContext, it: AlertCase): { status: number | null, outpu
   const isOwn = (rule: RuleGroup['rules'][number]) =>
     own.includes(rule) || ('record' in rule && own.some(({ expr }) => expr.includes(`slo="${rule.labels.slo}"`)))
   const [rulesFile, testFile] = [join(folder, 'rules.yml'), join(folder, 'test.yml')]
-  writeFileSync(rulesFile, stringify({ groups: groups.map(({ name, rules }) => ({ name, rules: rules.filter(isOwn) })) }))
+  writeFileSync(
+    rulesFile, stringify({ groups: groups.map(({ name, rules }) => ({ name, rules: rules.filter(isOwn) })) })
+  )
   writeFileSync(testFile, stringify(unitTest(it, rulesFile)))
   const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', testFile], { encoding: 'utf8' })
   return { status, output: stdout + stderr }
@@ -106,7 +111,8 @@ function unitTest ({ alert, severity, stepMinutes = 1, fires, quiet }: AlertCase
   const interval = `${stepMinutes}m`
   return {
     rule_files: [rulesFile],
-    group_eval_order: ruleGroups().map(it => it.name), // any order else, and then alarms may see what was recorded a step before
+    // any order else, and then alarms may see what was recorded a step before
+    group_eval_order: ruleGroups().map(it => it.name),
     evaluation_interval: interval,
     tests: [
       {
@@ -165,7 +171,9 @@ suite('an expression', () => {
     const known = new Set(samples.map(it => it.name.replace(/_(?:bucket|count|sum)$/, '')))
     assert.deepEqual([...new Set(exprs.flatMap(metricsOf))].filter(it => it !== 'up' && !known.has(it)), [])
     for (const { name, matchers } of exprs.flatMap(selectorsOf)) {
-      const found = samples.some(it => it.name === name && matchers.every(({ label, test }) => test(it.labels[label] ?? '')))
+      const found = samples.some(
+        it => it.name === name && matchers.every(({ label, test }) => test(it.labels[label] ?? ''))
+      )
       assert.ok(found, `no series of a live site is ${name}{${matchers.map(it => it.text).join()}}`)
     }
   })
@@ -189,7 +197,9 @@ function selectorsOf (expr: string): { name: string, matchers: Matcher[] }[] {
     matchers: [...inner.matchAll(/\b(\w+)(=~|!=|=)"([^"]*)"/g)].map(([text, label, operator, written]): Matcher => {
       const value = written.replaceAll('\\\\', '\\')
       const pattern = new RegExp(`^(?:${value})$`)
-      const tests = { '=': (it: string) => it === value, '!=': (it: string) => it !== value, '=~': (it: string) => pattern.test(it) }
+      const tests = {
+        '=': (it: string) => it === value, '!=': (it: string) => it !== value, '=~': (it: string) => pattern.test(it)
+      }
       return { text, label, test: tests[operator as keyof typeof tests] }
     })
   }))
@@ -215,13 +225,18 @@ async function readLiveMetrics (t: TestContext): Promise<Sample[]> {
   let samples: Sample[] = []
   const read = async (url: string) => parse(await (await fetch(url)).text())
   const probePort = await getPort({ host: '127.0.0.1' })
-  const probe = spawnCli({ environment: { RELAY_URL: site.url, RELAY_TOKEN: TOKEN, API_TOKENS: '' } }, ['probe', '--metrics-port', String(probePort)])
+  const probe = spawnCli(
+    { environment: { RELAY_URL: site.url, RELAY_TOKEN: TOKEN, API_TOKENS: '' } },
+    ['probe', '--metrics-port', String(probePort)]
+  )
   opened.defer(() => { probe.kill('SIGKILL') })
   const ports = [processor.healthPort, simulator.healthPort, probePort]
   const urls = [site.metricsUrl, ...ports.map(it => `http://127.0.0.1:${it}/metrics`)]
   await until('the partitions to be claimed, and the probe to be up', async () => {
     samples = (await Promise.all(urls.map(read)).catch(() => [])).flat()
-    return ['relay_lag_records', 'relay_event_time_max_seconds', 'relay_api_lag_seconds'].every(name => samples.some(it => it.name === name))
+    return ['relay_lag_records', 'relay_event_time_max_seconds', 'relay_api_lag_seconds'].every(
+      name => samples.some(it => it.name === name)
+    )
   })
   return samples
 }

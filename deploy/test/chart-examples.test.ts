@@ -31,7 +31,9 @@ test('Strimzi makes the topics as Relay would, and each program a user with the 
   const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8').split('## Rights in Kafka')[1]
   for (const { metadata, spec } of ofKind('KafkaUser')) {
     const [, ofEvents, ofDeadLetters] = page.match(new RegExp(`^\\| ${metadata.name} \\| ([^|]+) \\| ([^|]+) \\|`, 'm'))!
-    const rightsOn = (topic: string): string[] => spec.authorization.acls.find((it: any) => it.resource.name === topic).operations
+    const rightsOn = (topic: string): string[] => spec.authorization.acls.find(
+      (it: any) => it.resource.name === topic
+    ).operations
     for (const [topic, said] of [[preset.EVENTS_TOPIC, ofEvents], [preset.DEAD_LETTERS_TOPIC, ofDeadLetters]]) {
       const documented = said.split(',').map(it => it.trim())
       assert.deepEqual(rightsOn(topic).filter(it => !documented.includes(it)), [], `${metadata.name} on ${topic}`)
@@ -39,7 +41,9 @@ test('Strimzi makes the topics as Relay would, and each program a user with the 
   }
   const { processor, api, bootstrapServers, sasl, tls } = values.kafka
   assert.deepEqual(ofKind('KafkaUser').map(it => it.metadata.name).sort(), [api.username, processor.username].sort())
-  for (const login of [processor, api]) assert.equal(login.existingSecret, login.username, 'Strimzi names the Secret after the user')
+  for (const login of [processor, api]) {
+    assert.equal(login.existingSecret, login.username, 'Strimzi names the Secret after the user')
+  }
   const [{ metadata: { name }, spec: { kafka } }] = ofKind('Kafka')
   assert.equal(bootstrapServers, `${name}-kafka-bootstrap:${kafka.listeners[0].port}`)
   assert.equal(kafka.listeners[0].authentication.type, sasl.mechanism.toLowerCase())
@@ -60,16 +64,23 @@ test('CloudNativePG has the database, its users and the pooler that the values n
   const { initdb } = cluster.spec.bootstrap
   const presets = readValues(join(CHART, 'values.yaml')).database
   assert.deepEqual([initdb.database, initdb.owner], [presets.name, presets.owner.user])
-  assert.deepEqual(cluster.spec.managed.roles.map((it: any) => ({ name: it.name, inRoles: it.inRoles, secret: it.passwordSecret.name })), [
-    { name: databaseUserOf('processor'), inRoles: [databaseRoles.processor], secret: database.processor.existingSecret },
+  assert.deepEqual(cluster.spec.managed.roles.map(
+    (it: any) => ({ name: it.name, inRoles: it.inRoles, secret: it.passwordSecret.name })
+  ), [
+    {
+      name: databaseUserOf('processor'), inRoles: [databaseRoles.processor], secret: database.processor.existingSecret
+    },
     { name: databaseUserOf('api'), inRoles: [databaseRoles.api], secret: database.api.existingSecret }
   ])
-  for (const kind of ['ScheduledBackup', 'Pooler']) assert.equal(ofKind(kind)[0].spec.cluster.name, cluster.metadata.name)
+  for (const kind of ['ScheduledBackup', 'Pooler']) {
+    assert.equal(ofKind(kind)[0].spec.cluster.name, cluster.metadata.name)
+  }
 })
 
 test('the pooler has room for all connections of the API', () => {
   const [{ spec }] = ofKind('Pooler')
-  const connections = (values.query.replicas + values.ingest.replicas + 2) * 11 // and one more of each while they are replaced
+  // and one more of each while they are replaced
+  const connections = (values.query.replicas + values.ingest.replicas + 2) * 11
   assert.ok(Number(spec.pgbouncer.parameters.max_client_conn) >= connections)
   assert.ok(Number(spec.pgbouncer.parameters.default_pool_size) >= connections, 'one instance may get all of them')
 })
@@ -84,7 +95,9 @@ test('the owner that CloudNativePG makes can migrate, though it may create no ro
   const owner = Object.assign(new URL(url), { username: 'chart_owner', password: 'of-the-chart' })
   await database.query("create role chart_owner login password 'of-the-chart' nosuperuser nocreaterole")
   await database.query(`alter database ${owner.pathname.slice(1)} owner to chart_owner`)
-  const { code, stderr } = await runCli({ environment: { DATABASE_URL: owner.href, EVENT_LOG: 'postgres' } }, ['migrate'])
+  const { code, stderr } = await runCli(
+    { environment: { DATABASE_URL: owner.href, EVENT_LOG: 'postgres' } }, ['migrate']
+  )
   assert.equal(code, 0, stderr)
   const rights = await database.query(`
     select has_table_privilege('relay_api', 'rollups_minute', 'select') as api,

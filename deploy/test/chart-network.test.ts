@@ -11,7 +11,9 @@ import { dashboards } from '../monitoring/dashboards.ts'
 import { renderDashboard } from '../monitoring/grafana.ts'
 import { renderRules } from '../monitoring/render.ts'
 import { helm } from '../kubernetes/tools.ts'
-import { isSelected, renderSite, sites, withTools, type KubernetesObject, type Pod, type Site } from './support/chart.ts'
+import {
+  isSelected, renderSite, sites, withTools, type KubernetesObject, type Pod, type Site
+} from './support/chart.ts'
 import { ROOT } from './support/dockerfile.ts'
 
 const options = await withTools(helm)
@@ -41,8 +43,12 @@ function neededPorts (site: Site, pod: Pod): number[] {
   const needed = [53]
   if (pod.component === 'probe') return [53, 8080]
   needed.push(Number(valueOf(pod, 'POSTGRES_PORT')))
-  if (valueOf(pod, 'DATABASE_LISTEN_URL_FILE')) needed.push(Number(valueOf(site.pods.find(it => it.component === 'processor')!, 'POSTGRES_PORT')))
-  for (const server of valueOf(pod, 'KAFKA_BOOTSTRAP_SERVERS')?.split(',') ?? []) needed.push(Number(server.split(':')[1]))
+  if (valueOf(pod, 'DATABASE_LISTEN_URL_FILE')) {
+    needed.push(Number(valueOf(site.pods.find(it => it.component === 'processor')!, 'POSTGRES_PORT')))
+  }
+  for (const server of valueOf(pod, 'KAFKA_BOOTSTRAP_SERVERS')?.split(',') ?? []) {
+    needed.push(Number(server.split(':')[1]))
+  }
   const issuer = valueOf(pod, 'OIDC_ISSUER')
   if (issuer) needed.push(Number(new URL(issuer).port || 443))
   return asNumbers(needed)
@@ -61,7 +67,10 @@ for (const name of sites) {
         ...site.ofKind('PodDisruptionBudget').map(it => ({ it, selector: it.spec.selector }))
       ]
       for (const { it, selector } of selecting) {
-        assert.deepEqual(componentsOf(selectedBy(site, selector)), [it.metadata.labels['app.kubernetes.io/component']], it.metadata.name)
+        assert.deepEqual(
+          componentsOf(selectedBy(site, selector)), [it.metadata.labels['app.kubernetes.io/component']],
+          it.metadata.name
+        )
       }
     })
 
@@ -126,14 +135,17 @@ test('the Ingress sends events to ingest, and all else to query', options, async
 
 test('MQTT is for clients outside only where its Service says so, and metrics never are', options, async () => {
   const rendered = await Promise.all(sites.map(renderSite))
-  const outside = rendered.flatMap(it => it.ofKind('Service')).filter(it => (it.spec.type ?? 'ClusterIP') !== 'ClusterIP')
+  const outside = rendered.flatMap(it => it.ofKind('Service')).filter(
+    it => (it.spec.type ?? 'ClusterIP') !== 'ClusterIP'
+  )
   assert.deepEqual(outside.map(it => it.metadata.name), ['telemetry-mqtt'])
   assert.deepEqual(outside[0].spec.ports.map((it: any) => it.name), ['mqtt'])
 })
 
 test('policies without peers let anyone in at these ports; with peers only those, and the probe', options, async () => {
   const [open, site] = await Promise.all([renderSite('operators'), renderSite('full')])
-  const rulesOfQuery = ({ ofKind }: Site): any[] => ofKind('NetworkPolicy').find(it => it.metadata.name.endsWith('-query'))!.spec.ingress
+  const rulesOfQuery = ({ ofKind }: Site): any[] => ofKind('NetworkPolicy')
+    .find(it => it.metadata.name.endsWith('-query'))!.spec.ingress
   assert.ok(rulesOfQuery(open).every(it => it.from === undefined))
   const [metrics, clients, probe] = rulesOfQuery(site)
   assert.equal(metrics.from[0].namespaceSelector.matchLabels['kubernetes.io/metadata.name'], 'monitoring')
@@ -144,14 +156,19 @@ test('policies without peers let anyone in at these ports; with peers only those
 suite('monitoring', options, async () => {
   const site = await renderSite('full')
   const servicesOf = ({ spec }: KubernetesObject) => site.ofKind('Service').filter(it =>
-    isSelected(spec.selector, it.metadata.labels) && it.spec.ports.some((port: any) => port.name === spec.endpoints[0].port))
+    isSelected(spec.selector, it.metadata.labels) && it.spec.ports.some(
+      (port: any) => port.name === spec.endpoints[0].port
+    ))
 
   test('every program is measured, under the name that alarms know', () => {
     const jobs = site.ofKind('ServiceMonitor').map(it => [
       it.spec.endpoints[0].relabelings.find((rule: any) => rule.targetLabel === 'job').replacement,
       servicesOf(it).map(service => service.spec.selector['app.kubernetes.io/component']).sort()
     ])
-    assert.deepEqual(Object.fromEntries(jobs), { 'relay-api': ['ingest', 'query'], 'relay-processor': ['processor'], 'relay-probe': ['probe'] })
+    assert.deepEqual(
+      Object.fromEntries(jobs),
+      { 'relay-api': ['ingest', 'query'], 'relay-processor': ['processor'], 'relay-probe': ['probe'] }
+    )
     const runbook = readFileSync(join(ROOT, 'docs/runbook.md'), 'utf8')
     const [, named] = runbook.match(/^Jobs of Prometheus are named after programs: (.*)/m)!
     for (const [job] of jobs) assert.ok(named.includes(`\`${job}\``), job)

@@ -67,12 +67,16 @@ for (const name of sites) {
         assert.equal(spec.initContainers, undefined)
         assert.deepEqual(container.securityContext,
           { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } })
-        for (const setting of ['hostNetwork', 'hostPID', 'hostIPC', 'shareProcessNamespace']) assert.equal(spec[setting], undefined)
+        for (const setting of ['hostNetwork', 'hostPID', 'hostIPC', 'shareProcessNamespace']) {
+          assert.equal(spec[setting], undefined)
+        }
         const kinds = spec.volumes.flatMap((it: any) => Object.keys(it)).filter((it: string) => it !== 'name')
         assert.deepEqual(kinds.filter((it: string) => it !== 'emptyDir' && it !== 'projected'), [])
         assert.equal(spec.automountServiceAccountToken, false)
         assert.equal(spec.enableServiceLinks, false, 'a Service called postgres would set POSTGRES_PORT')
-        assert.ok(container.resources.limits.memory && container.resources.requests.cpu && container.resources.requests.memory)
+        assert.ok(
+          container.resources.limits.memory && container.resources.requests.cpu && container.resources.requests.memory
+        )
       })
 
       test(`${component}: runs a program of its image`, () => {
@@ -152,7 +156,9 @@ for (const name of sites) {
     })
 
     test('pods are spread over zones and nodes', () => {
-      for (const { component, spec, labels } of site.pods.filter(it => it.component !== 'migration' && it.component !== 'probe')) {
+      for (const { component, spec, labels } of site.pods.filter(
+        it => it.component !== 'migration' && it.component !== 'probe'
+      )) {
         const keys = spec.topologySpreadConstraints.map((it: any) => it.topologyKey)
         assert.deepEqual(keys.sort(), ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'], component)
         for (const { labelSelector } of spec.topologySpreadConstraints) {

@@ -26,7 +26,10 @@ test('files that are made of other sources say what those say', async () => {
 
 test('the chart has the version of Relay, and needs no other chart', async () => {
   const { version, appVersion, dependencies } = readValues(join(CHART, 'Chart.yaml'))
-  assert.deepEqual({ version, appVersion, dependencies }, { version: rootManifest.version, appVersion: rootManifest.version, dependencies: undefined })
+  assert.deepEqual(
+    { version, appVersion, dependencies },
+    { version: rootManifest.version, appVersion: rootManifest.version, dependencies: undefined }
+  )
 })
 
 for (const name of sites) {
@@ -41,7 +44,8 @@ test('every version of Kubernetes from 1.31 on takes what is rendered', withBoth
   const file = join(folder, 'objects.yaml')
   const ofKubernetes = (await Promise.all(sites.map(renderSite))).flatMap(it => it.objects)
     .filter(it => !it.apiVersion.startsWith('monitoring.coreos.com/'))
-    .map(it => it.kind === 'ConfigMap' ? { ...it, data: { 'a.json': '{}' } } : it) // dashboards take Python long to read
+    // dashboards take Python long to read
+    .map(it => it.kind === 'ConfigMap' ? { ...it, data: { 'a.json': '{}' } } : it)
   assert.ok(ofKubernetes.length > 40)
   await writeFile(file, ofKubernetes.map(it => stringify(it)).join('---\n'))
   const versions = await kubernetesVersions(31)
@@ -92,8 +96,9 @@ suite('a value that is wrong is refused, and named', withHelm, () => {
 
 test('all values are in values.yaml, with their defaults', () => {
   const schema = JSON.parse(writtenFiles().get('values.schema.json')!)
-  const namesOf = ({ properties = {} }: any, path = ''): string[] => Object.entries<any>(properties).flatMap(([name, it]) =>
-    it.properties && name !== 'settings' ? namesOf(it, `${path}${name}.`) : [`${path}${name}`])
+  const namesOf = ({ properties = {} }: any, path = ''): string[] => Object.entries<any>(properties)
+    .flatMap(([name, it]) =>
+      it.properties && name !== 'settings' ? namesOf(it, `${path}${name}.`) : [`${path}${name}`])
   const presets = readValues(join(CHART, 'values.yaml'))
   const isThere = (path: string) => path.split('.').reduce<any>((it, name) => it?.[name], presets) !== undefined
   const names = namesOf(schema)

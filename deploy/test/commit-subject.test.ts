@@ -10,7 +10,8 @@ import { ROOT } from './support/dockerfile.ts'
 
 test('a commit subject is an imperative of at most 72 characters', () => {
   for (const good of [
-    'Add a table', 'Bring Prometheus with compose', 'Pass the key', 'Need no key', 'Say problems, help and settings in plain English',
+    'Add a table', 'Bring Prometheus with compose', 'Pass the key', 'Need no key',
+    'Say problems, help and settings in plain English',
     'Merge branch main', 'Revert "Added"', `Add ${'a'.repeat(68)}`
   ]) assert.equal(faultOf(good), undefined, good)
   for (const [bad, fault] of [

@@ -1,4 +1,6 @@
-/** compose.cluster.yaml over compose.yaml: brokers, a replica and a pooler. `deploy/test-cluster` tries it on an engine. */
+/**
+ * compose.cluster.yaml over compose.yaml: brokers, a replica and a pooler. `deploy/test-cluster` tries it on an engine.
+ */
 import assert from 'node:assert/strict'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -44,7 +46,9 @@ test('the proxy alone has the port of the API, and each broker one of its own', 
   const ports = Object.values(services).flatMap(it => it.ports ?? []).map(it => it.split(':')[1])
   assert.equal(new Set(ports).size, ports.length)
   assert.deepEqual(services.proxy.ports, one.services.api.ports)
-  for (const name of ['api', 'ingest', 'postgres-replica', 'pooler']) assert.deepEqual(services[name].ports ?? [], [], name)
+  for (const name of ['api', 'ingest', 'postgres-replica', 'pooler']) {
+    assert.deepEqual(services[name].ports ?? [], [], name)
+  }
   for (const name of brokers) {
     const advertised = String(services[name].environment.KAFKA_ADVERTISED_LISTENERS)
     assert.equal(advertised, `CONTAINERS://${name}:9092,MACHINE://localhost:${services[name].ports![0].split(':')[1]}`)
@@ -71,7 +75,9 @@ test('brokers are one cluster, which keeps three copies and writes at least two'
 })
 
 test('each server has its data in a volume of its own', () => {
-  const data = [...brokers, 'postgres', 'postgres-replica'].map(name => services[name].volumes!.map(it => it.split(':')[0]).find(it => it in volumes)!)
+  const data = [...brokers, 'postgres', 'postgres-replica'].map(
+    name => services[name].volumes!.map(it => it.split(':')[0]).find(it => it in volumes)!
+  )
   assert.equal(new Set(data).size, 5)
 })
 
@@ -82,10 +88,14 @@ for (const name of ['api', 'ingest']) {
     const config = readApiConfig({ ...environmentOfImage('api'), ...environment })
     assert.equal(config.POSTGRES_HOST, 'pooler')
     const url = (host: string) => `postgresql://${databaseUserOf('api')}@${host}:5432/${config.POSTGRES_DB}`
-    assert.deepEqual([config.DATABASE_LISTEN_URL, config.DATABASE_REPLICA_URL], [url('postgres'), url('postgres-replica')])
+    assert.deepEqual(
+      [config.DATABASE_LISTEN_URL, config.DATABASE_REPLICA_URL], [url('postgres'), url('postgres-replica')]
+    )
     assert.ok(services[name].volumes!.includes('api-password:/passwords/api:ro'))
     assert.ok(config.ALLOWED_HOSTS.split(',').includes(new URL(String(services.probe.environment.RELAY_URL)).hostname))
-    assert.ok(parseInt(services[name].stop_grace_period) * 1_000 > config.SHUTDOWN_DRAIN_MS + config.SHUTDOWN_TIMEOUT_MS)
+    assert.ok(
+      parseInt(services[name].stop_grace_period) * 1_000 > config.SHUTDOWN_DRAIN_MS + config.SHUTDOWN_TIMEOUT_MS
+    )
   })
 }
 
@@ -104,7 +114,8 @@ test('PostgreSQL has connections for all of them and `relay` at once, and the re
   const perProcessor = readProcessorConfig(settingsOf(processor)).DATABASE_POOL_MAX + 1
   const listening = 2 * apis
   const reserved = 10 // PostgreSQL's own for superusers, the exporter's, and those of who looks after it
-  const needed = processor.scale! * perProcessor + Number(pool) + listening + readCliConfig(settingsOf(relay)).DATABASE_POOL_MAX + reserved
+  const needed = processor.scale! * perProcessor + Number(pool) + listening +
+    readCliConfig(settingsOf(relay)).DATABASE_POOL_MAX + reserved
   assert.ok(max >= needed, `${needed} connections`)
   assert.ok(max >= apis * (apiPool + 1) + reserved, 'of the replica')
 })
@@ -123,12 +134,18 @@ test('an API starts behind a real PgBouncer with these settings', behindPgbounce
   const ownPort = await getPort({ host: '127.0.0.1' })
   await writeFile(file, (await readFile(pgbouncerIni, 'utf8'))
     .replace('relay = host=postgres port=5432', `${pathname.slice(1)} = host=${hostname} port=${port}`)
-    .replace('listen_addr = *', 'listen_addr = 127.0.0.1').replace('6432', String(ownPort)).replace('/tmp/users.txt', users))
+    .replace('listen_addr = *', 'listen_addr = 127.0.0.1').replace('6432', String(ownPort))
+    .replace('/tmp/users.txt', users))
   const pooled = new URL(url)
   pooled.port = String(ownPort)
   await runPgbouncer(t, file, pooled.href)
   const api = await startApi(readApiConfig({
-    ...environmentOfImage('api'), DATABASE_URL: pooled.href, DATABASE_LISTEN_URL: url, API_TOKENS: 'token-of-the-tests', API_PORT: '0', METRICS_PORT: '0'
+    ...environmentOfImage('api'),
+    DATABASE_URL: pooled.href,
+    DATABASE_LISTEN_URL: url,
+    API_TOKENS: 'token-of-the-tests',
+    API_PORT: '0',
+    METRICS_PORT: '0'
   }), createLogger('test', 'silent'))
   await api.close()
 })

@@ -19,7 +19,9 @@ import { ROOT } from './support/dockerfile.ts'
 const run = promisify(execFile)
 const cacheDir = join(ROOT, '.relay/kafka')
 
-for (const [where, kafka] of [['compose.yaml', readCompose().services.kafka], ['compose.cluster.yaml', readCluster().services['kafka-2']]] as const) {
+for (const [where, kafka] of [
+  ['compose.yaml', readCompose().services.kafka], ['compose.cluster.yaml', readCluster().services['kafka-2']]
+] as const) {
   test(`a real Kafka of that version formats its log with the settings of ${where}`, async t => {
     const java = await findJava(cacheDir)
     if (java.kind === 'missing') {

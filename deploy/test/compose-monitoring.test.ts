@@ -19,7 +19,11 @@ const folder = join(ROOT, 'deploy/monitoring/compose')
 const read = (file: string) => readFileSync(join(folder, file), 'utf8')
 const config = parse(read('prometheus.yml')) as {
   readonly rule_files: readonly string[]
-  readonly alerting: { readonly alertmanagers: ReadonlyArray<{ readonly static_configs: ReadonlyArray<{ readonly targets: readonly string[] }> }> }
+  readonly alerting: {
+    readonly alertmanagers: ReadonlyArray<{
+      readonly static_configs: ReadonlyArray<{ readonly targets: readonly string[] }>
+    }>
+  }
   readonly scrape_configs: ReadonlyArray<{
     readonly job_name: string
     readonly static_configs?: ReadonlyArray<{ readonly targets: readonly string[] }>
@@ -29,7 +33,9 @@ const config = parse(read('prometheus.yml')) as {
 
 test('it has a Prometheus, an Alertmanager, a Grafana, an exporter and a probe, which come only when they are asked for', () => {
   const asked = Object.entries(services).filter(([, it]) => it.profiles?.includes('monitoring'))
-  assert.deepEqual(asked.map(([name]) => name).sort(), ['alertmanager', 'grafana', 'postgres-exporter', 'probe', 'prometheus'])
+  assert.deepEqual(
+    asked.map(([name]) => name).sort(), ['alertmanager', 'grafana', 'postgres-exporter', 'probe', 'prometheus']
+  )
   for (const [name, { profiles, read_only: isReadOnly }] of asked) {
     assert.deepEqual(profiles, ['monitoring'], name)
     assert.equal(isReadOnly, true, name)
@@ -65,7 +71,9 @@ suite('Prometheus', () => {
   })
 
   test('takes its settings, with the rules that are mounted', { skip: skipWithout('promtool', 'prometheus') }, t => {
-    const mounted = Object.fromEntries(services.prometheus.volumes!.map(it => it.split(':')).map(([from, to]) => [to, join(ROOT, from)]))
+    const mounted = Object.fromEntries(
+      services.prometheus.volumes!.map(it => it.split(':')).map(([from, to]) => [to, join(ROOT, from)])
+    )
     const place = mkdtempSync(join(tmpdir(), 'relay-compose-'))
     t.after(() => rmSync(place, { recursive: true }))
     const file = join(place, 'prometheus.yml')
@@ -101,9 +109,13 @@ suite('Grafana', () => {
   }
 
   test('has the dashboards that are checked in, and asks that Prometheus', () => {
-    const [{ url, uid, type }] = parse(readFileSync(mounted('/etc/grafana/provisioning/datasources/prometheus.yml'), 'utf8')).datasources
+    const [{ url, uid, type }] = parse(
+      readFileSync(mounted('/etc/grafana/provisioning/datasources/prometheus.yml'), 'utf8')
+    ).datasources
     assert.deepEqual([url, uid, type], ['http://prometheus:9090', 'prometheus', 'prometheus'])
-    const [{ options }] = parse(readFileSync(mounted('/etc/grafana/provisioning/dashboards/relay.yml'), 'utf8')).providers
+    const [{ options }] = parse(
+      readFileSync(mounted('/etc/grafana/provisioning/dashboards/relay.yml'), 'utf8')
+    ).providers
     assert.equal(mounted(options.path), join(ROOT, 'deploy/monitoring/dashboards'))
     assert.ok(readdirSync(mounted(options.path)).length >= 6)
     assert.ok(existsSync(mounted(String(services.grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH))))

@@ -60,7 +60,8 @@ test('PostgreSQL has connections for all of them and `relay` at once', () => {
   const setting = services.postgres.command!.find(it => it.startsWith('max_connections='))!
   const listening = 1 // a connection of each program beside its pool
   const reserved = 10 // PostgreSQL's own for superusers, the exporter's, and those of who looks after it
-  const needed = scaled.processor.scale! * (readProcessorConfig(settingsOf(services.processor)).DATABASE_POOL_MAX + listening) +
+  const needed = scaled.processor.scale! * (readProcessorConfig(settingsOf(services.processor)).DATABASE_POOL_MAX +
+    listening) +
     scaled.api.scale! * (readApiConfig(settingsOf(services.api)).DATABASE_POOL_MAX + listening) +
     readCliConfig(settingsOf(services.relay)).DATABASE_POOL_MAX + reserved
   assert.ok(Number(setting.split('=')[1]) >= needed, `${needed} connections`)

@@ -23,7 +23,10 @@ test('the services are those that users know', () => {
 
 /** By service that is made here, the target of its image. All that `relay` does is in that of the processor. */
 const targetOf: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor', probe: 'processor', relay: 'processor'
+  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])),
+  migrate: 'processor',
+  probe: 'processor',
+  relay: 'processor'
 }
 /** Services that end by themselves, and so have no health. */
 const commands = ['migrate', 'relay']
@@ -113,7 +116,9 @@ for (const [name, program] of Object.entries(programs)) {
   })
 
   test(`${name}: gets time to write what it holds before it is killed`, () => {
-    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DRAIN_MS = 0 } = program.readConfig({ ...environmentOfImage(name), ...environment }) as
+    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DRAIN_MS = 0 } = program.readConfig({
+      ...environmentOfImage(name), ...environment
+    }) as
       { SHUTDOWN_TIMEOUT_MS: number, SHUTDOWN_DRAIN_MS?: number }
     assert.ok(parseInt(services[name].stop_grace_period) * 1_000 > SHUTDOWN_DRAIN_MS + SHUTDOWN_TIMEOUT_MS)
   })
@@ -162,7 +167,9 @@ test('the owner of the database migrates, and logs in with what PostgreSQL was s
         assert.equal(compose.services[name].environment[setting], compose.services.postgres.environment[setting])
       }
     }
-    for (const name of Object.keys(programs)) assert.equal(compose.services[name].environment.POSTGRES_PASSWORD, undefined)
+    for (const name of Object.keys(programs)) {
+      assert.equal(compose.services[name].environment.POSTGRES_PASSWORD, undefined)
+    }
   }
 })
 
@@ -242,7 +249,9 @@ test('no variable is left open', () => {
 })
 
 const plugin = spawnSync('docker', ['compose', 'version'])
-for (const files of [['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml'], ['compose.yaml', 'compose.cluster.yaml']]) {
+for (const files of [
+  ['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml'], ['compose.yaml', 'compose.cluster.yaml']
+]) {
   test(`docker compose takes ${files.join(' and ')}`, {
     skip: plugin.status !== 0 && 'docker compose is not on this machine'
   }, () => {

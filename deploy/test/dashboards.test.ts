@@ -1,4 +1,7 @@
-/** Dashboards: the files are what their source says, Grafana and Prometheus can read them, and a site that is well fills them. */
+/**
+ * Dashboards: the files are what their source says, Grafana and Prometheus can read them, and a site that is well fills
+ * them.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +29,11 @@ interface PanelJson {
   readonly description?: string
   readonly gridPos: { readonly x: number, readonly y: number, readonly w: number, readonly h: number }
   readonly targets?: ReadonlyArray<{ readonly expr: string, readonly refId: string }>
-  readonly fieldConfig?: { readonly defaults: { readonly unit: string, readonly thresholds: { readonly steps: { value: number | null, color: string }[] } } }
+  readonly fieldConfig?: {
+    readonly defaults: {
+      readonly unit: string, readonly thresholds: { readonly steps: { value: number | null, color: string }[] }
+    }
+  }
 }
 
 const panelsOf = (uid: string): PanelJson[] => JSON.parse(readFileSync(join(folder, `${uid}.json`), 'utf8')).panels
@@ -71,7 +78,9 @@ suite('alarms and panels', () => {
     for (const { name } of alerts) {
       const place = placeOf(name)
       assert.ok(place, `no panel is about ${name}`)
-      for (const { annotations } of rules.filter(it => it.alert === name)) assert.equal(annotations.dashboard, addressOf(place))
+      for (const { annotations } of rules.filter(it => it.alert === name)) {
+        assert.equal(annotations.dashboard, addressOf(place))
+      }
       const [, uid, id] = addressOf(place).match(/^\/d\/([\w-]+)\?viewPanel=panel-(\d+)$/)!
       assert.ok(panelsOf(uid).find(it => it.id === Number(id))!.description?.includes(`docs/runbook.md#${name.toLowerCase()}`))
     }
@@ -87,7 +96,14 @@ suite('alarms and panels', () => {
         for (const { name } of alerts) if (description === `Alarms: ${name} (docs/runbook.md#${name.toLowerCase()})`) drawn.set(name, red)
       }
     }
-    const limits = { RelayLagOld: 60, RelayNoFreshEvents: 300, RelayWritesSlow: 5, RelayReplicaBehind: 10, RelayIngestMemory: 2 ** 25, RelayLongAnswersFull: 64 }
+    const limits = {
+      RelayLagOld: 60,
+      RelayNoFreshEvents: 300,
+      RelayWritesSlow: 5,
+      RelayReplicaBehind: 10,
+      RelayIngestMemory: 2 ** 25,
+      RelayLongAnswersFull: 64
+    }
     for (const [name, limit] of Object.entries(limits)) {
       assert.ok(rules.find(it => it.alert === name)!.expr.endsWith(` ${limit}`), `${name} has another limit now`)
       assert.deepEqual(drawn.get(name), [limit], name)
@@ -125,7 +141,9 @@ test('each query is PromQL', () => {
 test('a site that is well fills every panel', { ...withPrometheus, timeout: 240_000 }, async t => {
   const mqttPort = String(await getPort({ host: '127.0.0.1' }))
   await using site = await openWatchedSite(t, {
-    isSimulated: true, environment: url => ({ MQTT_PORT: mqttPort, DATABASE_REPLICA_URL: url }), watch: { intervalMs: 1_500 }
+    isSimulated: true,
+    environment: url => ({ MQTT_PORT: mqttPort, DATABASE_REPLICA_URL: url }),
+    watch: { intervalMs: 1_500 }
   })
   const hasExporter = (await site!.prometheus.query('pg_up == 1')).length > 0
   assert.ok(hasExporter || !process.env.CI)

@@ -1,4 +1,7 @@
-/** docs/deployment.md: its commands are run by the tests of deploy/engine, as they stand there, and its settings are settings. */
+/**
+ * docs/deployment.md: its commands are run by the tests of deploy/engine, as they stand there, and its settings are
+ * settings.
+ */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +26,9 @@ test('each command is run by a test', () => {
 })
 
 test('each setting is one', () => {
-  const settings = new Set([...Object.values(programs).flatMap(it => Object.keys(it.settings.properties)), ...variables().keys(), 'COMPOSE_FILE'])
+  const settings = new Set([
+    ...Object.values(programs).flatMap(it => Object.keys(it.settings.properties)), ...variables().keys(), 'COMPOSE_FILE'
+  ])
   const said = [...page.matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[\w-]+)?`/g)].map(it => it[1].replace(/_FILE$/, suffix => settings.has(it[1]) ? suffix : ''))
   assert.ok(said.length > 20)
   assert.deepEqual(said.filter(it => !settings.has(it)), [])

@@ -34,7 +34,8 @@ test('images are built upon one that nobody can change: it is named by its diges
 test('engines from 20.10 on build it', () => {
   const flags = [...stages.values()].flatMap(it => it.steps).flatMap(it => Object.keys(it.flags).map(flag => `${it.keyword} --${flag}`))
   assert.deepEqual([...new Set(flags)].sort(), [
-    'COPY --from', 'HEALTHCHECK --interval', 'HEALTHCHECK --retries', 'HEALTHCHECK --start-period', 'HEALTHCHECK --timeout', 'RUN --mount'
+    'COPY --from', 'HEALTHCHECK --interval', 'HEALTHCHECK --retries', 'HEALTHCHECK --start-period',
+    'HEALTHCHECK --timeout', 'RUN --mount'
   ])
 })
 
@@ -91,7 +92,9 @@ for (const target of targets()) {
     const known = Object.keys(programs[target].settings.properties)
     assert.deepEqual(Object.keys(environment).filter(it => !known.includes(it)), [])
 
-    const config = programs[target].readConfig(environment) as { API_PORT?: number, METRICS_PORT?: number, HEALTH_PORT?: number, HOST: string }
+    const config = programs[target].readConfig(environment) as {
+      API_PORT?: number, METRICS_PORT?: number, HEALTH_PORT?: number, HOST: string
+    }
     const preset = programs[target].readConfig({}) as typeof config
     assert.equal(config.HOST, '0.0.0.0')
     assert.deepEqual(lastOf(target, 'EXPOSE'),

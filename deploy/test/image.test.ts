@@ -104,7 +104,9 @@ for (const target of targets()) {
       const { url } = await openLocalPostgres(t)
       const port = String(await getPort({ host: '127.0.0.1' }))
       const portName = target === 'api' ? 'API_PORT' : 'HEALTH_PORT'
-      const environment = { ...environmentOf(target), EVENT_LOG: 'postgres', DATABASE_URL: url, METRICS_PORT: '0', [portName]: port }
+      const environment = {
+        ...environmentOf(target), EVENT_LOG: 'postgres', DATABASE_URL: url, METRICS_PORT: '0', [portName]: port
+      }
       const program = runInLayout(t, folder, entrypoint, environment)
 
       const instruction = lastOf(target, 'HEALTHCHECK')!.join(' ')

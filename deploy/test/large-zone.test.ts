@@ -28,7 +28,12 @@ type Ask = (path: string) => Promise<number>
 async function openSite (t: TestContext, devices: number): Promise<Ask> {
   const site = await openLocalPostgres(t)
   await writeEvents(site.database, Array.from({ length: 288 }, (_, n) => ({
-    deviceId: 'asked', deviceType: 'THERMOSTAT', zone: 'Zone A', value: n, timestampMs: startMs + n * 300_000, sourcePartition: 0
+    deviceId: 'asked',
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value: n,
+    timestampMs: startMs + n * 300_000,
+    sourcePartition: 0
   })))
   await site.database.query(`
     insert into series (device_id, zone, device_type)

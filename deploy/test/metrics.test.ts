@@ -18,7 +18,9 @@ test('every counter is there before anything is counted, with each of its labels
   createProcessorMetrics(processor)
   createSimulatorMetrics(simulator, () => 0)
   createProbeMetrics(probe)
-  const { app } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'iot-events', MQTT_PORT: String(await getPort({ host: '127.0.0.1' })) })
+  const { app } = await openTestApi(
+    t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'iot-events', MQTT_PORT: String(await getPort({ host: '127.0.0.1' })) }
+  )
   await app.ready()
 
   const seen = new Set<string>()
@@ -30,7 +32,9 @@ test('every counter is there before anything is counted, with each of its labels
     }
   }
   // all of them were looked at: each has its name in the source
-  const sources = globSync('relay-*/src/**/*.ts', { cwd: ROOT }).map(it => readFileSync(join(ROOT, it), 'utf8')).join('\n')
+  const sources = globSync('relay-*/src/**/*.ts', { cwd: ROOT }).map(
+    it => readFileSync(join(ROOT, it), 'utf8')
+  ).join('\n')
   const counters = new Set([...sources.matchAll(/name: '(relay_\w+_total)'/g)].map(it => it[1]))
   assert.deepEqual([...counters].filter(it => !seen.has(it)), [])
 })

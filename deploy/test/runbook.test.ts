@@ -11,7 +11,9 @@ import { programs } from './support/programs.ts'
 
 const page = readFileSync(join(ROOT, 'docs/runbook.md'), 'utf8')
 const deadLettersPage = readFileSync(join(ROOT, 'docs/dead-letters.md'), 'utf8')
-const sources = globSync('relay-*/src/**/*.ts', { cwd: ROOT }).map(it => readFileSync(join(ROOT, it), 'utf8')).join('\n')
+const sources = globSync('relay-*/src/**/*.ts', { cwd: ROOT }).map(
+  it => readFileSync(join(ROOT, it), 'utf8')
+).join('\n')
 
 /** The rows of the table under a heading, without its head. */
 function tableUnder (heading: string, text = page): string[][] {

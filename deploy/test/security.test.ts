@@ -21,11 +21,15 @@ test('each line of the tables of docs/security.md names a test that is there', (
 
 test('the table of budgets is that of their declarations, and each names a test that is there', () => {
   const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
-  assert.ok(page === withBudgets(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/budgets.ts')
+  assert.ok(
+    page === withBudgets(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/budgets.ts'
+  )
   for (const { shownBy } of Object.values(budgets)) assert.ok(existsSync(join(ROOT, shownBy)), `${shownBy} is not there`)
 })
 
 test('the table of attacks is that of the results', () => {
   const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
-  assert.ok(page === withHostile(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/hostile.ts')
+  assert.ok(
+    page === withHostile(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/hostile.ts'
+  )
 })

@@ -1,6 +1,7 @@
 /**
- * Statements that can't be steered: what one costs is counted by its keys, on a site with a zone of 300,000 devices, and
- * whatever the statistics of its tables say. Every statement of Relay that takes keys by `unnest` is held to that here.
+ * Statements that can't be steered: what one costs is counted by its keys, on a site with a zone of 300,000 devices,
+ * and whatever the statistics of its tables say. Every statement of Relay that takes keys by `unnest` is held to that
+ * here.
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
@@ -9,7 +10,10 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient, JournalWriter } from 'relay-common'
+import {
+  createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, JournalWriter, levels,
+  MINUTE_MS, minuteLevel, openDatabase, type PoolClient
+} from 'relay-common'
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
@@ -96,13 +100,19 @@ const writesOf = (rest: Partial<PartitionRows>): PartitionRows => ({
 
 /** By what they do: KEYS keys each. */
 const cases: Readonly<Record<string, Case>> = {
-  'names that are there are looked up': ({ database }) => nameSeries(database, range(KEYS, 100_000).map(n => nameOf(n))),
-  'names that are new are looked up and added': ({ database }) => nameSeries(database, range(KEYS).map(n => nameOf(n, 'new'))),
+  'names that are there are looked up': ({ database }) => nameSeries(
+    database, range(KEYS, 100_000).map(n => nameOf(n))
+  ),
+  'names that are new are looked up and added': ({ database }) => nameSeries(
+    database, range(KEYS).map(n => nameOf(n, 'new'))
+  ),
   'groups are looked up': ({ database }) => nameSeries(database, range(KEYS).map(n => ({
     deviceId: null, zone: `Zone ${n}`, deviceType: 'THERMOSTAT', idsOf: -1
   }))),
   'series and zones of events are looked up for quotas': async ({ database }) => {
-    const events = range(KEYS / 2).map(n => ({ ...nameOf(n, n % 2 === 0 ? 'device' : 'new'), value: 1, timestampMs: startMs }))
+    const events = range(KEYS / 2).map(
+      n => ({ ...nameOf(n, n % 2 === 0 ? 'device' : 'new'), value: 1, timestampMs: startMs })
+    )
     await findSeries(database, events)
     assert.equal((await findZones(database, range(KEYS / 2).map(n => `Zone ${n + 750}`))).length, 251)
   },
@@ -139,7 +149,9 @@ const cases: Readonly<Record<string, Case>> = {
   'questions of one turn are answered': async ({ database }) => {
     const batches = createBatches(database)
     const hour = { startMs, endMs: startMs + HOUR_MS }
-    const every = range(10).map(n => ({ level: dayLevel, startMs: startMs + 2 * n * DAY_MS, endMs: startMs + (2 * n + 1) * DAY_MS }))
+    const every = range(10).map(
+      n => ({ level: dayLevel, startMs: startMs + 2 * n * DAY_MS, endMs: startMs + (2 * n + 1) * DAY_MS })
+    )
     const kept = [{ level: dayLevel, startMs: startMs - DAY_MS, endMs: startMs }]
     const ask = (n: number, wanted: Partial<Wanted>) => readTotalRows(batches,
       { deviceId: `device-${n + 100_000}`, zone: 'Zone A', deviceType: 'THERMOSTAT' },
@@ -147,7 +159,10 @@ const cases: Readonly<Record<string, Case>> = {
     await Promise.all(range(50).map(n => ask(n, { buckets: [{ level: minuteLevel, ...hour }], kept, lateOf: hour })))
     await Promise.all(range(50).map(n => ask(n, { buckets: every, kept })))
     await ask(0, { buckets: every, edges: [{ bucketMs: startMs, startMs, endMs: startMs + 1 }] })
-    await readTotalRows(batches, { zone: 'Zone A' }, { buckets: [{ level: minuteLevel, ...hour }], edges: [], kept, keptPosition: 1n, lateOf: hour }, () => {})
+    await readTotalRows(
+      batches, { zone: 'Zone A' },
+      { buckets: [{ level: minuteLevel, ...hour }], edges: [], kept, keptPosition: 1n, lateOf: hour }, () => {}
+    )
   },
   'rows of an answer are read': ({ database }) => readBuckets(database,
     { selection: { ...ofAll, devices: range(50, 100_000).map(n => `device-${n}`), zones: ['Zone A'], types: ['THERMOSTAT'] }, groupBy: 'device', kind: 'devices', marksRevised: true },
@@ -213,22 +228,32 @@ const cases: Readonly<Record<string, Case>> = {
     await countDevicesOfZones(database, { ...ofAll, zones: ['Zone A'], grants: mine })
   },
   'devices that were found are read': async ({ database }) => {
-    const granted = { series: [{ zone: 'Zone A', type: 'THERMOSTAT', ids: Int32Array.from(range(KEYS, 100_000)) }], position: 1n }
+    const granted = {
+      series: [{ zone: 'Zone A', type: 'THERMOSTAT', ids: Int32Array.from(range(KEYS, 100_000)) }], position: 1n
+    }
     const selection = { ...ofAll, zones: ['Zone A'], grants: mine, granted }
-    await readBuckets(database, { selection, groupBy: 'zone', kind: 'devices', marksRevised: true }, ['Zone A'], planRows([startMs, startMs + HOUR_MS], 0, 1))
+    await readBuckets(
+      database, { selection, groupBy: 'zone', kind: 'devices', marksRevised: true }, ['Zone A'],
+      planRows([startMs, startMs + HOUR_MS], 0, 1)
+    )
     await readArrivalTotals(database, selection, { startMs, endMs: startMs + HOUR_MS })
     await readGroupPresences(database, selection, 'zone', ['Zone A'])
     await readTotalRows(createBatches(database), { zone: 'Zone A', grants: mine, granted },
-      { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n }, () => {})
+      { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n },
+      () => {})
   },
   'zones of which a caller sees all devices are read': async ({ database }) => {
     const grants = { zones: ['Zone A'], outside: { zones: ['Zone A'], ranges: rangesOutside(['device-']) } }
     const selection = { ...ofAll, zones: ['Zone A'], grants }
     await findGranted(database, { ...selection, grants: { zones: ['Zone A'], devicePrefixes: ['device-'] } }, nobody)
-    await readBuckets(database, { selection, groupBy: 'zone', kind: 'groups', marksRevised: true }, ['Zone A'], planRows([startMs, startMs + HOUR_MS], 0, 1))
+    await readBuckets(
+      database, { selection, groupBy: 'zone', kind: 'groups', marksRevised: true }, ['Zone A'],
+      planRows([startMs, startMs + HOUR_MS], 0, 1)
+    )
     await readArrivalTotals(database, selection, { startMs, endMs: startMs + HOUR_MS })
     await readTotalRows(createBatches(database), { zone: 'Zone A', grants },
-      { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n }, () => {})
+      { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n },
+      () => {})
   },
   'windows of a stream are read': async ({ database }) => {
     for (const levelIndex of levels.keys()) {
@@ -249,45 +274,68 @@ const cases: Readonly<Record<string, Case>> = {
     } as unknown as PoolClient
     assert.equal((await heartbeat(transactions, topic as never, member, false, [])).kind, 'member')
   },
-  'batches are appended to the log': ({ client }, topicId) => client.query('select append_to_event_log($1, $2, $3, $4, $5, $6, $7)', [
+  'batches are appended to the log': ({ client }, topicId) => client.query('select append_to_event_log($1, $2, $3, ' +
+    '$4, $5, $6, $7)', [
     topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 1), range(KEYS).map(() => Buffer.from('k')),
     range(KEYS).map(() => Buffer.from('v')), null]),
-  'batches are read from the log': ({ client }, topicId) => client.query('select * from read_event_log_with_headers($1, $2, $3, $4, 1000000)',
-    [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]),
+  'batches are read from the log': ({ client }, topicId) => client.query(
+    'select * from read_event_log_with_headers($1, $2, $3, $4, 1000000)',
+    [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]
+  ),
   'batches are read from the log by a processor of the version before': ({ client }, topicId) => client.query(
-    'select * from read_event_log_with_times($1, $2, $3, $4, 1000000)', [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]),
+    'select * from read_event_log_with_times($1, $2, $3, $4, 1000000)',
+    [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]),
   'batches are read from the log by a processor of two versions before': ({ client }, topicId) => client.query(
-    'select * from read_event_log($1, $2, $3, $4, 1000000)', [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)])
+    'select * from read_event_log($1, $2, $3, $4, 1000000)',
+    [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)])
 }
 
 /** By file: how many times it says `unnest`, and the cases that run what it says; or why it needs none. */
 const statements: Readonly<Record<string, { readonly count: number, readonly by: readonly string[] } | string>> = {
-  'relay-processor/src/series-ids.ts': { count: 3, by: ['names that are there are looked up', 'names that are new are looked up and added', 'groups are looked up'] },
+  'relay-processor/src/series-ids.ts': {
+    count: 3,
+    by: ['names that are there are looked up', 'names that are new are looked up and added', 'groups are looked up']
+  },
   'relay-processor/src/journal-rows.ts': { count: 1, by: ['blocks leave the journal'] },
-  'relay-processor/src/rollup-rows.ts': { count: 3, by: ['rows are read back', 'minutes of other partitions are read'] },
+  'relay-processor/src/rollup-rows.ts': {
+    count: 3, by: ['rows are read back', 'minutes of other partitions are read']
+  },
   'relay-processor/src/homes.ts': { count: 1, by: ['readings come home'] },
-  'relay-cli/src/stored-buckets.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
+  'relay-cli/src/stored-buckets.ts': 'a check compares whole days of tables, for its operator alone: ' +
+    'no sender can start one',
   'relay-processor/src/late-count-rows.ts': { count: 1, by: ['counts of late readings are added'] },
   'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
-  'relay-processor/src/swap-rebuilt.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
+  'relay-processor/src/swap-rebuilt.ts': 'a rebuild compares whole days of tables, for its operator alone: ' +
+    'no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-rows.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
-  'relay-api/src/parameters/selection.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', 'zones of which a caller sees all devices are read'] },
-  'relay-api/src/query/granted.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE] },
+  'relay-api/src/parameters/selection.ts': {
+    count: 2,
+    by: [
+      'devices of a prefix are found in a large zone, and counted', 'zones of which a caller sees all devices are read'
+    ]
+  },
+  'relay-api/src/query/granted.ts': {
+    count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE]
+  },
   'relay-api/src/query/read-steps.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/look-back.ts': { count: 1, by: ['rows before a range are read'] },
   'relay-api/src/stream/changed-buckets.ts': { count: 1, by: ['windows of a stream are read'] },
   'relay-api/src/stream/commits.ts': { count: 1, by: ['what has changed since is read'] },
   'relay-api/src/ingest/quotas.ts': { count: 2, by: ['series and zones of events are looked up for quotas'] },
   'relay-common/migrations/0016-rollup-partitions.sql':
-    'rows that change while partitions are merged, some at a time and by the primary key, in the sessions of a processor, which plan by key',
+    'rows that change while partitions are merged, some at a time and by the primary key, ' +
+      'in the sessions of a processor, which plan by key',
   'relay-common/src/event-log/postgres-leases.ts': { count: 1, by: ['partitions are leased'] },
   'relay-common/migrations/0004-event-log.sql': {
-    count: 3, by: ['batches are appended to the log', 'batches are read from the log by a processor of two versions before']
+    count: 3,
+    by: ['batches are appended to the log', 'batches are read from the log by a processor of two versions before']
   },
-  'relay-common/migrations/0024-event-log-times.sql': { count: 1, by: ['batches are read from the log by a processor of the version before'] },
+  'relay-common/migrations/0024-event-log-times.sql': {
+    count: 1, by: ['batches are read from the log by a processor of the version before']
+  },
   'relay-common/migrations/0028-tracing.sql': { count: 1, by: ['batches are read from the log'] },
   'relay-common/migrations/0013-announced-rollups.sql': { count: 1, by: ['a flush is announced'] }
 }
@@ -312,7 +360,9 @@ test('every statement that takes keys by unnest is held to its cost by a case', 
     assert.equal(count, held.count, `${file} has other statements with unnest than those that are counted here`)
     for (const it of held.by) assert.ok(cases[it], `no case "${it}"`)
   }
-  assert.deepEqual(Object.keys(statements).filter(it => !found.has(it)), [], 'files that have no such statement any more')
+  assert.deepEqual(
+    Object.keys(statements).filter(it => !found.has(it)), [], 'files that have no such statement any more'
+  )
 })
 
 /** A zone of 300,000 devices, each with rows of every level; and all else that a case reads. */
@@ -350,10 +400,15 @@ async function openLargeSite (t: TestContext): Promise<TestDatabase> {
 /** Statistics as they may be, each of all tables that a case reads. */
 const statistics: Readonly<Record<string, readonly string[]>> = {
   'of today': [],
-  'that say that all rows are alike': ['update pg_statistic set stadistinct = 1, stakind1 = 0, stakind2 = 0, stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
-  'that say that each value is there once': ['update pg_statistic set stadistinct = -1, stanullfrac = 0, stakind1 = 0, stakind2 = 0, stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
+  'that say that all rows are alike': ['update pg_statistic set stadistinct = 1, stakind1 = 0, stakind2 = 0, ' +
+    'stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
+  'that say that each value is there once': ['update pg_statistic set stadistinct = -1, stanullfrac = 0, ' +
+    'stakind1 = 0, stakind2 = 0, stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
   'of a site with hardly a row': ["update pg_class set reltuples = 1 where oid >= 16384 and relkind in ('r', 'i')"],
-  'that nobody has gathered': ['delete from pg_statistic where starelid >= 16384', "update pg_class set reltuples = -1, relpages = 0 where oid >= 16384 and relkind in ('r', 'i')"]
+  'that nobody has gathered': [
+    'delete from pg_statistic where starelid >= 16384',
+    "update pg_class set reltuples = -1, relpages = 0 where oid >= 16384 and relkind in ('r', 'i')"
+  ]
 }
 
 test('a statement costs by its keys on a site with a zone of 300,000 devices', async t => {

@@ -38,9 +38,12 @@ test('all licences are permissive', () => {
 })
 
 const expressions: Array<[string | undefined, boolean]> = [
-  ['MIT', true], ['(MIT AND Zlib)', true], ['(MIT OR CC0-1.0)', true], ['MIT OR GPL-3.0-only', true], ['GPL-3.0-only', false],
-  ['MIT AND GPL-3.0-only', false], ['AGPL-3.0-or-later', false], ['LGPL-2.1', false], ['UNLICENSED', false], ['', false],
-  ['SEE LICENSE IN LICENSE', false], ['MIT OR Apache-2.0 AND GPL-3.0-only', false], ['(MIT OR ISC) AND SSPL-1.0', false], [undefined, false]
+  ['MIT', true], ['(MIT AND Zlib)', true], ['(MIT OR CC0-1.0)', true], ['MIT OR GPL-3.0-only', true],
+  ['GPL-3.0-only', false],
+  ['MIT AND GPL-3.0-only', false], ['AGPL-3.0-or-later', false], ['LGPL-2.1', false], ['UNLICENSED', false],
+  ['', false],
+  ['SEE LICENSE IN LICENSE', false], ['MIT OR Apache-2.0 AND GPL-3.0-only', false],
+  ['(MIT OR ISC) AND SSPL-1.0', false], [undefined, false]
 ]
 for (const [expression, is] of expressions) {
   test(`a package under ${JSON.stringify(expression)} is ${is ? 'taken' : 'refused'}`, () => {
@@ -78,8 +81,10 @@ test('what is high or critical is refused, what is below is counted', () => {
   const found = (severity: string) => ({ [severity]: { name: severity, severity, range: '<2' } })
   const report = (vulnerabilities: object) => JSON.stringify({ auditReportVersion: 2, vulnerabilities })
   assert.deepEqual(judgeAudit(report({})), { kind: 'done', refused: [], tolerated: 0 })
-  assert.deepEqual(judgeAudit(report({ ...found('low'), ...found('moderate'), ...found('high'), ...found('critical') })),
-    { kind: 'done', refused: ['high <2: high', 'critical <2: critical'], tolerated: 2 })
+  assert.deepEqual(
+    judgeAudit(report({ ...found('low'), ...found('moderate'), ...found('high'), ...found('critical') })),
+    { kind: 'done', refused: ['high <2: high', 'critical <2: critical'], tolerated: 2 }
+  )
 })
 
 test('CI runs what anybody can run, with no more rights than that needs, by actions that nobody can change', () => {
@@ -98,7 +103,9 @@ test('CI runs what anybody can run, with no more rights than that needs, by acti
 })
 
 test('newer versions are proposed for all that is fixed: packages, images, jars, actions', () => {
-  const ecosystems = parse(read('.github/dependabot.yml')).updates.map((it: Record<string, string>) => it['package-ecosystem'])
+  const ecosystems = parse(read('.github/dependabot.yml')).updates.map(
+    (it: Record<string, string>) => it['package-ecosystem']
+  )
   assert.deepEqual(ecosystems.sort(), ['docker', 'docker-compose', 'github-actions', 'maven', 'npm', 'pip'])
 })
 

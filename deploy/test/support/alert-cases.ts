@@ -1,6 +1,6 @@
 /**
- * For each alarm: metrics with which it fires and ends, and metrics that look alike and call nobody. Values are those of
- * promtool, one a minute (`0x5 1+1x9`: six times 0, then 1 to 10).
+ * For each alarm: metrics with which it fires and ends, and metrics that look alike and call nobody. Values are those
+ * of promtool, one a minute (`0x5 1+1x9`: six times 0, then 1 to 10).
  */
 import { slos, type Slo } from '../../monitoring/slos.ts'
 import type { Severity } from '../../monitoring/alerts.ts'
@@ -64,7 +64,10 @@ function requests (kind: 'query' | 'ingest', stretches: Traffic['stretches']): S
   }
 }
 
-/** An outage of an hour pages; four bad events among 40 do not. A small share for a day is a ticket; a tenth of that is none. */
+/**
+ * An outage of an hour pages; four bad events among 40 do not. A small share for a day is a ticket; a tenth of that is
+ * none.
+ */
 function budgetCases (alert: string, objective: keyof typeof slos): AlertCase[] {
   const series = seriesOf[objective]
   const budget = 1 - (slos[objective] as Slo).objective
@@ -82,8 +85,14 @@ function budgetCases (alert: string, objective: keyof typeof slos): AlertCase[] 
       alert,
       severity: 'ticket',
       stepMinutes: 10,
-      fires: { series: series([[26 * 6, 1000, slowly(4)], [10 * 6, 1000, 0]]), atMinute: 26 * 60, endsAtMinute: 33 * 60 },
-      quiet: { because: 'the budget is spent as slowly as it may', series: series([[36 * 6, 1000, slowly(0.5)]]), untilMinute: 36 * 60 }
+      fires: {
+        series: series([[26 * 6, 1000, slowly(4)], [10 * 6, 1000, 0]]), atMinute: 26 * 60, endsAtMinute: 33 * 60
+      },
+      quiet: {
+        because: 'the budget is spent as slowly as it may',
+        series: series([[36 * 6, 1000, slowly(0.5)]]),
+        untilMinute: 36 * 60
+      }
     }
   ]
 }
@@ -102,7 +111,9 @@ export const alertCases: readonly AlertCase[] = [
     fires: { series: { 'relay_api_gaps_total{kind="topic-recreated"}': '3x10 4x60' }, atMinute: 12, endsAtMinute: 30 },
     quiet: {
       because: 'the gap is from before, and a processor was started again',
-      series: { 'relay_api_gaps_total{kind="topic-recreated"}': '3x60', 'relay_gaps_total{kind="topic-recreated"}': '1x10 0x50' },
+      series: {
+        'relay_api_gaps_total{kind="topic-recreated"}': '3x60', 'relay_gaps_total{kind="topic-recreated"}': '1x10 0x50'
+      },
       untilMinute: 60
     }
   },
@@ -124,13 +135,18 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayProbeFailing',
     severity: 'page',
     fires: {
-      series: { 'relay_probe_rounds_total{result="ok"}': '0+10x10 100x9 110+10x20', 'relay_probe_rounds_total{result="failed"}': '0x10 2+2x9 20x20' },
+      series: {
+        'relay_probe_rounds_total{result="ok"}': '0+10x10 100x9 110+10x20',
+        'relay_probe_rounds_total{result="failed"}': '0x10 2+2x9 20x20'
+      },
       atMinute: 19,
       endsAtMinute: 24
     },
     quiet: {
       because: 'every other round fails',
-      series: { 'relay_probe_rounds_total{result="ok"}': '0+5x60', 'relay_probe_rounds_total{result="missing"}': '0+5x60' },
+      series: {
+        'relay_probe_rounds_total{result="ok"}': '0+5x60', 'relay_probe_rounds_total{result="missing"}': '0+5x60'
+      },
       untilMinute: 60
     }
   },
@@ -155,7 +171,9 @@ export const alertCases: readonly AlertCase[] = [
     fires: { series: { 'relay_api_lag_seconds{partition="0"}': '0x5 90x15 0x20' }, atMinute: 12, endsAtMinute: 24 },
     quiet: {
       because: 'it was an outage of three minutes',
-      series: { 'relay_api_lag_seconds{partition="0"}': '0x5 90x3 0x20', 'relay_api_lag_seconds{partition="1"}': '30x30' },
+      series: {
+        'relay_api_lag_seconds{partition="0"}': '0x5 90x3 0x20', 'relay_api_lag_seconds{partition="1"}': '30x30'
+      },
       untilMinute: 28
     }
   },
@@ -168,8 +186,14 @@ export const alertCases: readonly AlertCase[] = [
   {
     alert: 'RelayLagGrowing',
     severity: 'ticket',
-    fires: { series: { 'relay_lag_records{partition="0"}': '0x5 500+500x39 20000x40' }, atMinute: 30, endsAtMinute: 60 },
-    quiet: { because: 'a backlog is worked off', series: { 'relay_lag_records{partition="0"}': '20000-400x49 400x20' }, untilMinute: 70 }
+    fires: {
+      series: { 'relay_lag_records{partition="0"}': '0x5 500+500x39 20000x40' }, atMinute: 30, endsAtMinute: 60
+    },
+    quiet: {
+      because: 'a backlog is worked off',
+      series: { 'relay_lag_records{partition="0"}': '20000-400x49 400x20' },
+      untilMinute: 70
+    }
   },
   {
     alert: 'RelayTargetDown',
@@ -196,7 +220,9 @@ export const alertCases: readonly AlertCase[] = [
     severity: 'ticket',
     fires: gauge('relay_api_breaker_open{server="database"}'),
     quiet: {
-      because: 'it answered again within a minute', series: { 'relay_api_breaker_open{server="database"}': '0x5 1 0x20' }, untilMinute: 25
+      because: 'it answered again within a minute',
+      series: { 'relay_api_breaker_open{server="database"}': '0x5 1 0x20' },
+      untilMinute: 25
     }
   },
   {
@@ -231,7 +257,9 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayStatementTimeouts',
     severity: 'ticket',
     fires: { series: { relay_statement_timeouts_total: '0x5 1x60' }, atMinute: 9, endsAtMinute: 25 },
-    quiet: { because: 'a processor was started again', series: { relay_statement_timeouts_total: '4x5 0x40' }, untilMinute: 45 }
+    quiet: {
+      because: 'a processor was started again', series: { relay_statement_timeouts_total: '4x5 0x40' }, untilMinute: 45
+    }
   },
   {
     alert: 'RelayDatabaseRefuses',
@@ -264,10 +292,16 @@ export const alertCases: readonly AlertCase[] = [
   {
     alert: 'RelayNoFreshEvents',
     severity: 'ticket',
-    fires: { series: { 'relay_event_time_max_seconds{partition="0"}': '0+60x10 600x14 1560+60x30' }, atMinute: 23, endsAtMinute: 28 },
+    fires: {
+      series: { 'relay_event_time_max_seconds{partition="0"}': '0+60x10 600x14 1560+60x30' },
+      atMinute: 23,
+      endsAtMinute: 28
+    },
     quiet: {
       because: 'devices report every two minutes, and one partition has none',
-      series: { 'relay_event_time_max_seconds{partition="0"}': '0+60x60', 'relay_event_time_max_seconds{partition="1"}': '0x60' },
+      series: {
+        'relay_event_time_max_seconds{partition="0"}': '0+60x60', 'relay_event_time_max_seconds{partition="1"}': '0x60'
+      },
       untilMinute: 60
     }
   },
@@ -298,26 +332,36 @@ export const alertCases: readonly AlertCase[] = [
   {
     alert: 'RelayApiDeadLetters',
     severity: 'ticket',
-    fires: { series: { 'relay_api_dead_letters_total{reason="not-json"}': '0x5 5+5x29 150x30' }, atMinute: 22, endsAtMinute: 48 },
+    fires: {
+      series: { 'relay_api_dead_letters_total{reason="not-json"}': '0x5 5+5x29 150x30' }, atMinute: 22, endsAtMinute: 48
+    },
     quiet: {
-      because: 'two letters in an hour', series: { 'relay_api_dead_letters_total{reason="not-json"}': '0x5 1x20 2x40' }, untilMinute: 60
+      because: 'two letters in an hour',
+      series: { 'relay_api_dead_letters_total{reason="not-json"}': '0x5 1x20 2x40' },
+      untilMinute: 60
     }
   },
   {
     alert: 'RelayMisplacedReadings',
     severity: 'ticket',
     fires: {
-      series: { relay_misplaced_readings_total: '0+20x150 3000x150', relay_readings_total: '0+100x300' }, atMinute: 75, endsAtMinute: 215
+      series: { relay_misplaced_readings_total: '0+20x150 3000x150', relay_readings_total: '0+100x300' },
+      atMinute: 75,
+      endsAtMinute: 215
     },
     quiet: {
-      because: 'one in twenty', series: { relay_misplaced_readings_total: '0+5x200', relay_readings_total: '0+100x200' }, untilMinute: 200
+      because: 'one in twenty',
+      series: { relay_misplaced_readings_total: '0+5x200', relay_readings_total: '0+100x200' },
+      untilMinute: 200
     }
   },
   {
     alert: 'RelayReadBack',
     severity: 'ticket',
     fires: {
-      series: { relay_read_back_windows_total: '0+100x40 4000x40', relay_rows_written_total: '0+50x80' }, atMinute: 20, endsAtMinute: 60
+      series: { relay_read_back_windows_total: '0+100x40 4000x40', relay_rows_written_total: '0+50x80' },
+      atMinute: 20,
+      endsAtMinute: 60
     },
     quiet: {
       because: 'less is read back than written',
@@ -339,7 +383,9 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayMqttRefused',
     severity: 'ticket',
     fires: {
-      series: { 'relay_api_mqtt_refused_connects_total{reason="timeout"}': '0+120x40 4800x40' }, atMinute: 16, endsAtMinute: 50
+      series: { 'relay_api_mqtt_refused_connects_total{reason="timeout"}': '0+120x40 4800x40' },
+      atMinute: 16,
+      endsAtMinute: 50
     },
     quiet: {
       because: 'one client in ten seconds has a wrong token, and old clients speak another version',
@@ -356,7 +402,10 @@ export const alertCases: readonly AlertCase[] = [
     fires: { series: { 'relay_api_mqtt_ended_total{reason="fault"}': '0x5 1x60' }, atMinute: 9, endsAtMinute: 25 },
     quiet: {
       because: 'clients come back under their name',
-      series: { 'relay_api_mqtt_ended_total{reason="fault"}': '0x60', 'relay_api_mqtt_ended_total{reason="takenOver"}': '0+10x60' },
+      series: {
+        'relay_api_mqtt_ended_total{reason="fault"}': '0x60',
+        'relay_api_mqtt_ended_total{reason="takenOver"}': '0+10x60'
+      },
       untilMinute: 60
     }
   },
@@ -364,20 +413,30 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayReplicaBehind',
     severity: 'ticket',
     fires: { series: { relay_api_replica_lag_seconds: '0x5 1000000x10 0x20' }, atMinute: 9, endsAtMinute: 20 },
-    quiet: { because: 'it is as far behind as it may be', series: { relay_api_replica_lag_seconds: '9x40' }, untilMinute: 40 }
+    quiet: {
+      because: 'it is as far behind as it may be', series: { relay_api_replica_lag_seconds: '9x40' }, untilMinute: 40
+    }
   },
   {
     alert: 'RelayStreamsDropped',
     severity: 'ticket',
-    fires: { series: { 'relay_api_stream_dropped_total{reason="slow"}': '0x5 4+4x9 40x60' }, atMinute: 16, endsAtMinute: 35 },
-    quiet: { because: 'three clients', series: { 'relay_api_stream_dropped_total{reason="slow"}': '0x5 3x60' }, untilMinute: 60 }
+    fires: {
+      series: { 'relay_api_stream_dropped_total{reason="slow"}': '0x5 4+4x9 40x60' }, atMinute: 16, endsAtMinute: 35
+    },
+    quiet: {
+      because: 'three clients', series: { 'relay_api_stream_dropped_total{reason="slow"}': '0x5 3x60' }, untilMinute: 60
+    }
   },
   {
     alert: 'RelayAnswersEnded',
     severity: 'ticket',
-    fires: { series: { 'relay_api_answers_ended_total{reason="deadline"}': '0x5 4+4x9 40x60' }, atMinute: 16, endsAtMinute: 35 },
+    fires: {
+      series: { 'relay_api_answers_ended_total{reason="deadline"}': '0x5 4+4x9 40x60' }, atMinute: 16, endsAtMinute: 35
+    },
     quiet: {
-      because: 'clients go', series: { 'relay_api_answers_ended_total{reason="client-gone"}': '0+10x60' }, untilMinute: 60
+      because: 'clients go',
+      series: { 'relay_api_answers_ended_total{reason="client-gone"}': '0+10x60' },
+      untilMinute: 60
     }
   },
   {
@@ -394,7 +453,9 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayBudgetExceeded',
     severity: 'ticket',
     fires: {
-      series: { 'relay_api_budget_exceeded_total{budget="answers",caller="key:a"}': '0x5 4+4x9 40x60' }, atMinute: 16, endsAtMinute: 35
+      series: { 'relay_api_budget_exceeded_total{budget="answers",caller="key:a"}': '0x5 4+4x9 40x60' },
+      atMinute: 16,
+      endsAtMinute: 35
     },
     quiet: {
       because: 'two callers, each a little',
@@ -409,6 +470,8 @@ export const alertCases: readonly AlertCase[] = [
     alert: 'RelayEventsSkipped',
     severity: 'ticket',
     fires: { series: { relay_skipped_events_total: '0x5 7x60' }, atMinute: 9, endsAtMinute: 25 },
-    quiet: { because: 'a simulator was started again', series: { relay_skipped_events_total: '7x5 0x60' }, untilMinute: 60 }
+    quiet: {
+      because: 'a simulator was started again', series: { relay_skipped_events_total: '7x5 0x60' }, untilMinute: 60
+    }
   }
 ]

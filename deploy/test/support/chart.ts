@@ -16,7 +16,9 @@ type Labels = Readonly<Record<string, string>>
 export interface KubernetesObject {
   readonly apiVersion: string
   readonly kind: string
-  readonly metadata: { readonly name: string, readonly namespace: string, readonly labels: Labels, readonly annotations?: Labels }
+  readonly metadata: {
+    readonly name: string, readonly namespace: string, readonly labels: Labels, readonly annotations?: Labels
+  }
   readonly spec: any
   readonly data?: Readonly<Record<string, string>>
 }
@@ -36,7 +38,9 @@ export interface Container {
   readonly ports?: ReadonlyArray<{ readonly name: string, readonly containerPort: number }>
   readonly securityContext: any
   readonly resources: any
-  readonly volumeMounts: ReadonlyArray<{ readonly name: string, readonly mountPath: string, readonly readOnly?: boolean }>
+  readonly volumeMounts: ReadonlyArray<{
+    readonly name: string, readonly mountPath: string, readonly readOnly?: boolean
+  }>
   readonly livenessProbe?: any
   readonly startupProbe?: any
   readonly readinessProbe?: any
@@ -62,7 +66,10 @@ export interface Site {
 
 /** Options of a test that needs these tools. In CI what is missing is a failure. */
 export async function withTools (...tools: Tool[]): Promise<{ skip: false | string, timeout: number }> {
-  const missing = process.env.CI ? [] : (await Promise.all(tools.map(it => it.findMissing()))).filter(it => it !== undefined)
+  const missing = process.env.CI
+    ? []
+    : (await Promise.all(tools.map(it => it.findMissing()))).filter(it =>
+        it !== undefined)
   return { skip: missing.length > 0 && `there is no ${missing.join(' and no ')} here`, timeout: 1_200_000 }
 }
 
@@ -98,7 +105,11 @@ export async function renderSite (name: string): Promise<Site> {
   const pods = ['Deployment', 'StatefulSet', 'Job'].flatMap(ofKind).map((workload): Pod => {
     const { metadata, spec } = workload.spec.template
     return {
-      component: metadata.labels['app.kubernetes.io/component'], workload, labels: metadata.labels, spec, container: spec.containers[0]
+      component: metadata.labels['app.kubernetes.io/component'],
+      workload,
+      labels: metadata.labels,
+      spec,
+      container: spec.containers[0]
     }
   })
   return { name, objects, pods, ofKind }
@@ -117,7 +128,9 @@ export function isSelected ({ matchLabels = {}, matchExpressions = [] }: any, la
 export async function kubernetesVersions (fromMinor: number): Promise<string[]> {
   const tools = await kubernetesValidate.install()
   const list = 'from kubernetes_validate import utils; print(" ".join(utils.all_versions()))'
-  const minors = (await run('python3', ['-c', list], { PYTHONPATH: tools })).split(' ').map(it => Number(it.split('.')[1]))
+  const minors = (await run('python3', ['-c', list], { PYTHONPATH: tools })).split(' ').map(
+    it => Number(it.split('.')[1])
+  )
   return [...new Set(minors)].filter(it => it >= fromMinor).map(it => `1.${it}`)
 }
 

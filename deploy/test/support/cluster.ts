@@ -39,7 +39,9 @@ export function readCluster (): Cluster {
     return from.file === 'compose.yaml' ? base.services[from.service] : readOverlay(from.file).services[from.service]
   }
   const written = Object.entries(own.services).map(([name, it]) => [name, merge(baseOf(name, it), it)])
-  return { services: { ...base.services, ...Object.fromEntries(written) }, volumes: { ...base.volumes, ...own.volumes } }
+  return {
+    services: { ...base.services, ...Object.fromEntries(written) }, volumes: { ...base.volumes, ...own.volumes }
+  }
 }
 
 /** What is added to is maps, and mounts by their place; ports are given anew wherever they differ. */
@@ -58,5 +60,7 @@ function merge (base: Partial<Service>, own: Written): Written {
 
 /** Names of services alone wait for no more than their start. */
 function named (needed: Service['depends_on'] | readonly string[] = {}): NonNullable<Service['depends_on']> {
-  return Array.isArray(needed) ? Object.fromEntries(needed.map(it => [it, { condition: 'service_started' }])) : needed as NonNullable<Service['depends_on']>
+  return Array.isArray(needed)
+    ? Object.fromEntries(needed.map(it => [it, { condition: 'service_started' }]))
+    : needed as NonNullable<Service['depends_on']>
 }

@@ -16,7 +16,9 @@ export interface Service {
   readonly environment: Readonly<Record<string, string | number>>
   readonly volumes?: readonly string[]
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
-  readonly healthcheck?: { readonly test?: readonly string[], readonly start_period?: string, readonly disable?: boolean }
+  readonly healthcheck?: {
+    readonly test?: readonly string[], readonly start_period?: string, readonly disable?: boolean
+  }
   readonly restart: string
   readonly read_only?: boolean
   readonly profiles?: readonly string[]
@@ -45,10 +47,18 @@ export function readCompose (environment: Readonly<Record<string, string>> = {})
   return parseCompose(text)
 }
 
-/** @param text of compose.yaml, with what a user may set filled in or not. Services that set nothing have an empty environment. */
+/**
+ * @param text of compose.yaml, with what a user may set filled in or not. Services that set nothing have an empty
+ * environment.
+ */
 export function parseCompose (text: string): Compose {
   const compose: Compose = parse(text, { merge: true })
-  return { ...compose, services: Object.fromEntries(Object.entries(compose.services).map(([name, it]) => [name, { ...it, environment: it.environment ?? {} }])) }
+  return {
+    ...compose,
+    services: Object.fromEntries(
+      Object.entries(compose.services).map(([name, it]) => [name, { ...it, environment: it.environment ?? {} }])
+    )
+  }
 }
 
 /** The variables that compose.yaml lets a user set, with their defaults. */

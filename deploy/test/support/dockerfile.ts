@@ -31,7 +31,9 @@ export const stages: ReadonlyMap<string, Stage> = readStages()
 function readStages (): Map<string, Stage> {
   const found = new Map<string, Stage & { steps: Step[] }>()
   const dockerfile = DockerfileParser.parse(dockerfileText)
-  const presets = new Map(dockerfile.getInitialARGs().map(it => [it.getProperty()!.getName(), it.getProperty()!.getValue()!]))
+  const presets = new Map(
+    dockerfile.getInitialARGs().map(it => [it.getProperty()!.getName(), it.getProperty()!.getValue()!])
+  )
   let stage: Stage & { steps: Step[] } | undefined
   for (const instruction of dockerfile.getInstructions()) {
     if (instruction instanceof From) {

@@ -1,6 +1,6 @@
 /**
- * What statements cost, counted and not timed: a database whose statements are explained while they run, each with the plan
- * for its own values and with the plan for any.
+ * What statements cost, counted and not timed: a database whose statements are explained while they run, each with the
+ * plan for its own values and with the plan for any.
  */
 import type { Database, PoolClient } from 'relay-common'
 import { escapeLiteral } from 'pg'

@@ -1,6 +1,6 @@
 /**
- * What an image holds, laid out in a folder without an engine: COPY copies, RUN runs npm and find. Of the base image it takes
- * nothing, so Node is the one that runs the tests.
+ * What an image holds, laid out in a folder without an engine: COPY copies, RUN runs npm and find. Of the base image it
+ * takes nothing, so Node is the one that runs the tests.
  */
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'

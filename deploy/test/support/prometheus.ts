@@ -41,7 +41,9 @@ export interface PrometheusSettings {
 }
 
 /** Starts it, with the rules of this project. */
-export async function startPrometheus ({ jobs, intervalMs, scale, budgetScale }: PrometheusSettings): Promise<Prometheus> {
+export async function startPrometheus (
+  { jobs, intervalMs, scale, budgetScale }: PrometheusSettings
+): Promise<Prometheus> {
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-prometheus-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
@@ -69,7 +71,9 @@ ${Object.entries(jobs).map(([job, at]) => `  - { job_name: ${job}, static_config
     url,
     async query (text) {
       const { result } = await get(`/api/v1/query?${new URLSearchParams({ query: text })}`)
-      return result.map(({ metric, value }: { metric: Record<string, string>, value: [number, string] }) => ({ metric, value: Number(value[1]) }))
+      return result.map(({ metric, value }: { metric: Record<string, string>, value: [number, string] }) => ({
+        metric, value: Number(value[1])
+      }))
     },
     names: async () => new Set(await get('/api/v1/label/__name__/values')),
     [Symbol.asyncDispose]: () => running.disposeAsync()

@@ -1,10 +1,11 @@
 /**
- * Makes faults happen to a watched site, and compares whom they call with `fault-alarms.ts`. Lengths of time are shorter.
+ * Makes faults happen to a watched site, and compares whom they call with `fault-alarms.ts`. Lengths of time are
+ * shorter.
  *
  *     quiet, a restart ──▶ nothing            a fault ──▶ what it must call, and pages that may be  ──recovery──▶ nothing
  *
- * Two things are left out, as they are of the machine and of hours: pages about speed, which a busy machine earns, and tickets about
- * budgets, whose windows are days.
+ * Two things are left out, as they are of the machine and of hours: pages about speed, which a busy machine earns, and
+ * tickets about budgets, whose windows are days.
  */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
@@ -80,7 +81,9 @@ const begin: Readonly<Record<FaultName, (site: WatchedSite) => Promise<() => Pro
 /** Tries these faults on one site, one after the other. They have to have one event log. */
 export async function tryFaults (t: TestContext, names: readonly FaultName[]): Promise<void> {
   const { eventLog } = faultAlarms[names[0]]
-  await using site = await openWatchedSite(t, { eventLog, watch: { intervalMs: INTERVAL_MS, scale: SCALE, budgetScale: BUDGET_SCALE } })
+  await using site = await openWatchedSite(
+    t, { eventLog, watch: { intervalMs: INTERVAL_MS, scale: SCALE, budgetScale: BUDGET_SCALE } }
+  )
   if (!site) return
   const alarms = new Alarms(site)
   await alarms.untilNothing('a start', [])
@@ -100,8 +103,11 @@ async function isQuiet (t: TestContext, site: WatchedSite, alarms: Alarms): Prom
   await until('scrapes of a quiet site', async () => await countScrapes(site) >= fromScrape + CALM_SCRAPES)
   const fired = (await alarms.firedSince(beganMs)).filter(isTold([]))
   // a machine that takes so long for a restart is not one that nothing is amiss with
-  if (restartMs + 2 * INTERVAL_MS < FOR_MIN_MS) assert.deepEqual(fired, [], 'nothing was amiss, and a processor was restarted')
-  else t.diagnostic(`a restart took ${restartMs.toFixed(0)} ms, and ${fired.length} alarms fired`)
+  if (restartMs + 2 * INTERVAL_MS < FOR_MIN_MS) {
+    assert.deepEqual(
+      fired, [], 'nothing was amiss, and a processor was restarted'
+    )
+  } else t.diagnostic(`a restart took ${restartMs.toFixed(0)} ms, and ${fired.length} alarms fired`)
 }
 
 async function countScrapes ({ prometheus }: WatchedSite): Promise<number> {
@@ -130,7 +136,9 @@ async function tryFault (t: TestContext, site: WatchedSite, alarms: Alarms, name
   assert.deepEqual(all.filter(it => it.startsWith('page') && !known.includes(it.split(' ')[1])), [], `pages while ${what}`)
 }
 
-/** What is told of a site that is well: not what is of speed or of budgets, but for those that a fault must have called. */
+/**
+ * What is told of a site that is well: not what is of speed or of budgets, but for those that a fault must have called.
+ */
 function isTold (must: readonly string[]): (fired: string) => boolean {
   return fired => {
     const [severity, name] = fired.split(' ')

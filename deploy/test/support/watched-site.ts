@@ -74,7 +74,9 @@ export interface WatchedSite extends AsyncDisposable {
 }
 
 /** @returns undefined where the machine can't run such an event log: then the test is skipped */
-export async function openWatchedSite (t: TestContext, settings: WatchedSiteSettings): Promise<WatchedSite | undefined> {
+export async function openWatchedSite (
+  t: TestContext, settings: WatchedSiteSettings
+): Promise<WatchedSite | undefined> {
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-watched-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
@@ -108,7 +110,9 @@ export async function openWatchedSite (t: TestContext, settings: WatchedSiteSett
   }
   const jobs: Record<string, number> = { 'relay-api': ports.metrics, 'relay-processor': ports.processor }
   const api = await startPart('api', { API_PORT: String(ports.api), METRICS_PORT: String(ports.metrics) })
-  const processor = await startPart('processor', { HEALTH_PORT: String(ports.processor), CONSUMER_INSTANCE_ID: 'watched' })
+  const processor = await startPart(
+    'processor', { HEALTH_PORT: String(ports.processor), CONSUMER_INSTANCE_ID: 'watched' }
+  )
   if (settings.isSimulated) {
     jobs['relay-simulator'] = await getPort({ host })
     await startPart('simulator', { HEALTH_PORT: String(jobs['relay-simulator']), BACKFILL: '0', RATE: '20' })
@@ -128,7 +132,9 @@ export async function openWatchedSite (t: TestContext, settings: WatchedSiteSett
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
   const watch = async () => {
     const started = await startPrometheus({ ...settings.watch, jobs })
-    await until('all targets to be up', async () => (await started.query('up == 1')).length === Object.keys(jobs).length)
+    await until(
+      'all targets to be up', async () => (await started.query('up == 1')).length === Object.keys(jobs).length
+    )
     return started
   }
   let prometheus = await watch()
@@ -167,8 +173,10 @@ function createProbe (url: string, port: number): Pick<Part, 'start' | 'stop'> {
   let probe: ChildProcess
   return {
     async start () {
-      probe = spawn(process.execPath, [relay, 'probe', '--every', '1s', '--within', '5s', '--metrics-port', String(port)],
-        { env: { ...process.env, RELAY_URL: url, RELAY_TOKEN: TOKEN, API_TOKENS: '' }, stdio: 'ignore' })
+      probe = spawn(
+        process.execPath, [relay, 'probe', '--every', '1s', '--within', '5s', '--metrics-port', String(port)],
+        { env: { ...process.env, RELAY_URL: url, RELAY_TOKEN: TOKEN, API_TOKENS: '' }, stdio: 'ignore' }
+      )
     },
     stop: () => endProgram(probe)
   }
