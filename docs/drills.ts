@@ -30,9 +30,9 @@ Times of [disaster recovery](disaster-recovery.md), measured by \`npm run drill\
     npm run drill -- --only database-lost      # one of them
 
 A drill has a real Kafka, a real PostgreSQL and two processors on this machine. The processors log in with a database
-user of their own. The load is 500 events per second, some of them late, resent or invalid. A drill prepares the site by the commands of the page,
-destroys a part of it (\`kill -9\` and \`rm\`), and restores it by the commands of the page. The load continues
-meanwhile. Afterwards every row is compared with a plain recomputation of the topic, as in
+user of their own. The load is 500 events per second, some of them late, resent or invalid. A drill prepares the site
+by the commands of the page, destroys a part of it (\`kill -9\` and \`rm\`), and restores it by the commands of the
+page. The load continues meanwhile. Afterwards every row is compared with a plain recomputation of the topic, as in
 [faults](faults.md#what-is-checked), and \`relay verify\` has to find no difference. A drill whose commands fail has
 failed, so the page is tested too.
 

@@ -1,7 +1,8 @@
 /** One device: its newest reading, its values over time, by the hour of the day and by size, and where it has been. */
-import type { components, RelayClient } from '@relay-telemetry/client/src/index.ts'
+import type { components } from '@relay-telemetry/client/src/index.ts'
 
 import { useAnswer } from '../answer.ts'
+import { Bars } from '../bars.tsx'
 import { Chart } from '../chart.tsx'
 import { useNow } from '../clock.ts'
 import { dataOf } from '../failure.ts'
@@ -13,12 +14,12 @@ import { RangePicker } from '../range-picker.tsx'
 import { linesOf, type Row } from '../series.ts'
 import { statistics } from '../statistics.ts'
 import { numeric, Table } from '../table.tsx'
+import { DayProfile } from './day-profile.tsx'
 
 const PATH = '/device'
 const REFRESH_MS = 15_000
 const POINTS_MAX = 420
 const BINS = 40
-const PROFILE_RANGE = '-7d'
 const numbers = ['count', 'avg', 'stddev', 'min', 'p5', 'p25', 'median', 'p75', 'p95', 'p99', 'max'] as const
 
 export function DeviceView () {
@@ -246,89 +247,6 @@ function Numbers ({ row }: { readonly row: Row }) {
         )
       })}
     </dl>
-  )
-}
-
-/** The same hour of each day, together. */
-function DayProfile ({ id, zone }: { readonly id: string; readonly zone: string }) {
-  const { data, failure } = useAnswer(`${id} ${zone}`, (relay, signal) => readProfile(relay, id, zone, signal))
-  const known = data?.filter(it => it !== null) ?? []
-  const low = Math.min(...known)
-  const high = Math.max(...known)
-  return (
-    <section class='card' aria-labelledby='profile'>
-      <h2 id='profile'>Average by hour of day, last 7 days, {zone}</h2>
-      {failure && <FailureNote failure={failure} />}
-      {!data && !failure && <Skeleton height='chart' />}
-      {data &&
-        (known.length === 0
-          ? (
-            <EmptyNote title='No readings in the last 7 days'>The profile begins with the first one.</EmptyNote>
-            )
-          : (
-            <>
-              <Bars
-                label={`Average by hour of day, from ${formatNumber(low)} to ${formatNumber(high)}`}
-                bars={data.map((value, hour) => ({
-                  height: value === null ? 0 : ((value - low) / (high - low || 1)) * 0.85 + 0.15,
-                  text: `${String(hour).padStart(2, '0')}:00: ${value === null ? 'no readings' : formatNumber(value)}`
-                }))}
-                from='00:00'
-                to='24:00'
-              />
-              <p class='hint'>
-                Bars go from {formatNumber(low)} to {formatNumber(high)}; they do not begin at 0.
-              </p>
-            </>
-            ))}
-    </section>
-  )
-}
-
-async function readProfile (
-  relay: RelayClient,
-  id: string,
-  tz: string,
-  signal: AbortSignal
-): Promise<(number | null)[]> {
-  const query = { device: [id], start: PROFILE_RANGE, interval: '1h', tz, stats: 'count,sum' }
-  const { rows } = dataOf(await relay.GET('/api/v1/aggregates', { params: { query }, signal }))
-  const hours = Array.from({ length: 24 }, () => ({ count: 0, sum: 0 }))
-  for (const { bucketStart, count = 0, sum } of rows) {
-    const hour = hours[Number(bucketStart.slice(11, 13))] // on the clock of `tz`
-    hour.count += count
-    hour.sum += sum ?? 0
-  }
-  return hours.map(({ count, sum }) => (count === 0 ? null : sum / count))
-}
-
-interface BarsProps {
-  readonly label: string
-  readonly bars: readonly { readonly height: number; readonly text: string }[]
-  readonly from: string
-  readonly to: string
-}
-
-function Bars ({ label, bars, from, to }: BarsProps) {
-  const highest = Math.max(...bars.map(it => it.height)) || 1
-  const width = 100 / bars.length
-  return (
-    <figure class='bars'>
-      <svg viewBox='0 0 100 40' preserveAspectRatio='none' role='img' aria-label={label}>
-        {bars.map(({ height, text }, place) => {
-          const y = 40 - (height / highest) * 39
-          return (
-            <rect key={place} x={place * width + width * 0.08} y={y} width={width * 0.84} height={40 - y}>
-              <title>{text}</title>
-            </rect>
-          )
-        })}
-      </svg>
-      <figcaption>
-        <span>{from}</span>
-        <span>{to}</span>
-      </figcaption>
-    </figure>
   )
 }
 

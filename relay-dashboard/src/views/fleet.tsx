@@ -1,21 +1,20 @@
 /** What there is: zones and types, and every device with its newest reading. */
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 
+import { Ago } from '../ago.tsx'
 import { useAnswer } from '../answer.ts'
 import { useNow } from '../clock.ts'
-import { useDevices, type Device, type Order } from '../devices.ts'
+import { useDevices, type Order } from '../devices.ts'
 import { dataOf } from '../failure.ts'
-import { countOf, formatAgo, formatCount, formatNumber, formatTime, ownZone } from '../format.ts'
-import { addressOf, changed, follow, go, usePlace, type Change } from '../location.ts'
+import { countOf, formatCount } from '../format.ts'
+import { addressOf, changed, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
 import { parseSelection } from '../selection.ts'
-import { Sparkline, useRecent } from '../sparklines.tsx'
 import { numeric, Table } from '../table.tsx'
+import { DeviceRows } from './device-rows.tsx'
 
 export const FLEET_PATH = '/'
 const REFRESH_MS = 30_000
-/** Nothing for so long, and a device is called silent. */
-const SILENT_MS = 15 * 60_000
 /** Up to here all devices are asked for, so that the silent ones can be first. */
 const SORTED_MAX = 5_000
 const TYPING_MS = 250
@@ -155,19 +154,6 @@ function Groups ({ kind, chosen, rows, others, nowMs, change }: GroupsProps) {
   )
 }
 
-/** When it was, and whether that is long ago: by a word and a sign, not by a colour alone. */
-function Ago ({ time, nowMs }: { readonly time: string; readonly nowMs: number }) {
-  const timeMs = Date.parse(time)
-  const isSilent = nowMs - timeMs > SILENT_MS
-  return (
-    <time dateTime={time} title={formatTime(time, ownZone, 'zone')} class={isSilent ? 'silent' : undefined}>
-      {isSilent && '⚠ '}
-      {formatAgo(timeMs, nowMs)}
-      {isSilent && ', silent'}
-    </time>
-  )
-}
-
 interface DevicesProps {
   readonly total: number
   readonly query: URLSearchParams
@@ -259,93 +245,5 @@ function PrefixField ({
         onInput={event => setText(event.currentTarget.value)}
       />
     </label>
-  )
-}
-
-const ROW_PX = 40
-/** Rows beyond what is seen, so that a quick scroll is not blank. */
-const ROWS_BEYOND = 6
-const columns = ['Device', 'Zone', 'Type', 'Last value', 'Last seen', 'Last hour']
-
-/** Only rows in sight are in the document, however many there are. */
-function DeviceRows ({
-  devices,
-  nowMs,
-  onEnd
-}: {
-  readonly devices: readonly Device[]
-  readonly nowMs: number
-  readonly onEnd: () => void
-}) {
-  const scroller = useRef<HTMLDivElement>(null)
-  const [view, setView] = useState({ first: 0, count: 20 })
-  /** the device at the top, and which of the list it was */
-  const top = useRef({ device: '', place: 0 })
-  const look = () => {
-    if (!scroller.current) return // the view has gone
-    const { scrollTop, clientHeight } = scroller.current
-    const place = Math.floor(scrollTop / ROW_PX)
-    top.current = { device: devices[place]?.device ?? '', place }
-    const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - 1 - ROWS_BEYOND)
-    const count = Math.ceil(clientHeight / ROW_PX) + 2 * ROWS_BEYOND
-    setView(it => (it.first === first && it.count === count ? it : { first, count }))
-    if (first + count >= devices.length) onEnd()
-  }
-  useLayoutEffect(() => {
-    // devices that came in above must not push away what somebody looks at
-    const { device, place } = top.current
-    const moved = place === 0 || devices[place]?.device === device ? -1 : devices.findIndex(it => it.device === device)
-    if (moved !== -1) scroller.current!.scrollTop += (moved - place) * ROW_PX
-  }, [devices])
-  useEffect(() => {
-    const observer = new ResizeObserver(look)
-    observer.observe(scroller.current!)
-    return () => observer.disconnect()
-  }, [devices])
-  const shown = devices.slice(view.first, view.first + view.count)
-  const recent = useRecent(shown.map(it => it.device))
-  return (
-    <div ref={scroller} class='rows' tabIndex={0} role='region' aria-label='Devices, a row each' onScroll={look}>
-      <div role='table' aria-label='Devices' aria-rowcount={devices.length + 1}>
-        <div role='row' class='row head' aria-rowindex={1}>
-          {columns.map(it => (
-            <span key={it} role='columnheader'>
-              {it}
-            </span>
-          ))}
-        </div>
-        <div role='rowgroup' class='space' style={{ height: `${devices.length * ROW_PX}px` }}>
-          {shown.map((listed, place) => {
-            const it = recent.get(listed.device)?.newest ?? listed // the list is as old as this view
-            return (
-              <div
-                key={it.device}
-                role='row'
-                class='row'
-                aria-rowindex={view.first + place + 2}
-                style={{ transform: `translateY(${(view.first + place) * ROW_PX}px)` }}
-              >
-                <span role='cell'>
-                  <a href={addressOf('/device', new URLSearchParams({ id: it.device }))} onClick={follow}>
-                    {it.device}
-                  </a>
-                </span>
-                <span role='cell'>{it.zone}</span>
-                <span role='cell'>{it.type}</span>
-                <span role='cell' class='number'>
-                  {formatNumber(it.lastValue)}
-                </span>
-                <span role='cell'>
-                  <Ago time={it.lastSeen} nowMs={nowMs} />
-                </span>
-                <span role='cell'>
-                  <Sparkline values={recent.get(it.device)?.values} />
-                </span>
-              </div>
-            )
-          })}
-        </div>
-      </div>
-    </div>
   )
 }
