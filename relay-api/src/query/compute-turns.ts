@@ -1,44 +1,44 @@
 /**
- * Turns of the event loop: answers that need long computation do it in pieces of a few ms, so that whatever comes
- * meanwhile waits for some of them and not for all.
+ * Turns of the event loop: long computation is done in pieces of a few ms, so that new requests wait for a few pieces
+ * and not for all.
  *
- *     short answers, callers in rotation ──┐   a turn: short ones, one after the other, until a piece's time is over;
- *                                          ├──▶ or one piece of a long one. Of four turns, one at least is for these
- *     long answers, callers in rotation ───┘    beside short answers, a rest after each piece of a long one
+ *     short answers, callers in rotation ──┐   one turn: several short pieces, up to the time of a piece in total,
+ *                                          ├──▶ or one piece of a long answer: at least every fourth turn
+ *     long answers, callers in rotation ───┘    while there are short answers, a rest follows each long piece
  *
- * Most pieces of short answers take far less than the time of a piece. If each had a turn of its own, fifty of them
- * would wait for fifty turns, with whatever else the loop does in between.
+ * Most pieces of short answers take far less than the time of a piece. If each had its own turn, fifty of them would
+ * wait for fifty turns, and for everything that the loop does in between.
  *
- * A short answer is a few statements one after the other. Each of them needs turns of the loop that nobody sees here,
- * so long answers leave it most of the time while a short one is under way.
+ * A short answer is a few statements, one after the other. Each needs turns of the loop that are not counted here. So
+ * long answers leave the loop most of the time while a short one is in progress.
  */
 import { createRotation } from './rotation.ts'
 
 export interface ComputeTurns {
-  /** @param isShortUnderWay whether there is an answer that is not long, waiting here or elsewhere */
+  /** @param isShortUnderWay whether a short answer is in progress, waiting here or elsewhere */
   leaveTimeFor (isShortUnderWay: () => boolean): void
   /**
    * Waits until the caller may compute for a few ms.
-   * @param leastMs what it will take of the event loop at least, in this turn or later
+   * @param leastMs least time of the event loop that it will need, in this turn or later
    * @throws the reason of the signal
    */
   take (caller: string, isLong: boolean, signal?: AbortSignal, leastMs?: number): Promise<void>
   /**
-   * Whether all that computes in this turn of the loop has taken the time of a piece together. Answers that wait for
-   * the same thing, such as a batch of statements, go on in one turn: 40 of them with a piece each would stop the loop
-   * for 40 pieces.
+   * Whether everything that was computed in this turn of the loop took the time of a piece together. Answers that wait
+   * for the same event, such as a batch of statements, continue in one turn. With a piece each, 40 of them would stop
+   * the loop for 40 pieces.
    */
   isSpent (nowMs: number): boolean
 }
 
 /** Computing time between two turns of the event loop. */
 export const PIECE_MS = 4
-/** so many turns in a row are of short answers at most, where a long one waits */
+/** most turns of short answers in a row while a long one waits */
 const SHORT_IN_A_ROW_MAX = 3
-/** A piece of a long answer is followed by a rest so many times as long, which leaves it a quarter of the time. */
+/** The rest after a piece of a long answer, as a multiple of it: so it gets a quarter of the time. */
 const REST_RATIO = 3
 const PIECE_MAX_MS = 10
-/** Short answers come one after the other: they are there for so long after the last one. */
+/** Short answers come one after the other: they count as present for this time after the last one. */
 const BESIDE_MS = 50
 
 interface Waiting {
@@ -46,7 +46,7 @@ interface Waiting {
   readonly leastMs: number
 }
 
-/** @param now ms of a clock that only goes on */
+/** @param now monotonic clock, ms */
 export function createComputeTurns (now = () => performance.now()): ComputeTurns {
   let isShortUnderWay = () => false
   const short = createRotation<Waiting>()
@@ -123,5 +123,5 @@ export function createComputeTurns (now = () => performance.now()): ComputeTurns
   }
 }
 
-/** Calls it when all that was resolved has gone on, in the same turn of the loop: ticks are run after promises. */
+/** Calls it after all resolved promises have continued, in the same turn of the loop: ticks run after promises. */
 function afterPromises (act: () => void): void { queueMicrotask(() => process.nextTick(act)) }

@@ -1,27 +1,27 @@
 /**
  * Crowded selections: those with very many devices. A range that begins or ends within a minute needs the readings of
- * each device in that minute, and such a statement takes long there.
+ * each device in that minute, and such a statement takes long.
  */
 import type { Database, ForWhom } from 'relay-common'
 
 import { kindCondition, seriesColumn } from '../parameters/selection.ts'
 import type { SeriesFilter } from './read-rows.ts'
 
-/** The minutes of so many series take PostgreSQL some 20 ms, as those of 300,000 took about a second. */
+/** PostgreSQL takes about 20 ms for the minutes of this many series; 300,000 took about a second. */
 const SERIES_MAX = 5_000
-/** A small selection is counted again after this time. A crowded one stays so: series are hardly ever removed. */
+/** A small selection is counted again after this time. A crowded one stays crowded: series are rarely removed. */
 const KNOWN_MS = 10_000
 const KNOWN_MAX = 1_000
 
 export interface Crowds {
   /**
-   * Whether the devices of a zone, of a type or all of them are very many.
+   * Whether a zone, a type or the whole site has very many devices.
    * @throws RelayError RELAY_DATABASE_UNREACHABLE
    */
   isCrowded (filter: Pick<SeriesFilter, 'zone' | 'deviceType'>, whom?: ForWhom): Promise<boolean>
 }
 
-/** @param now ms of a clock that only goes on */
+/** @param now monotonic clock, ms */
 export function createCrowds (database: Pick<Database, 'queryPrepared'>, now = () => performance.now()): Crowds {
   const known = new Map<string, { readonly isCrowded: boolean, readonly atMs: number }>()
   return {

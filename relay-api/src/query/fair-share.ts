@@ -1,18 +1,17 @@
 /**
- * Fair share: who gets the connections of a pool. Whoever asks waits in a queue of its caller, and callers take turns.
+ * Fair share: which caller gets the next connection of a pool. A statement waits in the queue of its caller, and
+ * callers take turns.
  *
- *     a caller may hold more connections     while it holds fewer than SHARE times as many as then are free: 6 of 8 alone, 3
- *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
- *                                            is one for whoever comes next
- *     a caller that came just now            holds at most one, and one more after each statement (slow start)
- *     heavy callers together                 as many as their window (see heavy-callers.ts for who is heavy): it begins with
- *                                            one, grows while the statements of the others take as long as usual, and is
- *                                            halved when those take longer (additive increase, multiplicative decrease, Chiu
- *                                            and Jain 1989)
- *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
- *     beside short ones                      half of that, at least one
+ *     of             limit of connections
+ *     any caller     SHARE times the free ones: 6 of 8 for one caller, 3 each for two, so one is left for the next
+ *                    (dynamic thresholds, Choudhury and Hahne 1998)
+ *     a new caller   one, and one more after each of its statements (slow start)
+ *     heavy callers  together a window (heavy-callers.ts decides who is heavy). It starts with one, grows while the
+ *                    statements of the others take as long as usual, and is halved when they take longer (additive
+ *                    increase, multiplicative decrease, Chiu and Jain 1989)
+ *     long answers   together a quarter, at least one; half of that while there are short ones
  *
- * Statements that are for nobody, such as the look-up of a key, go past this; connections are left for them.
+ * Statements without a caller, such as the look-up of a key, do not wait here; connections are reserved for them.
  */
 import { RelayError, type Database, type ForWhom } from 'relay-common'
 
@@ -21,35 +20,33 @@ import { createRotation } from './rotation.ts'
 import type { ComputeTurns } from './compute-turns.ts'
 
 const SHARE = 3
-/** left for what is for nobody, of pools that have so many */
+/** connections reserved for statements without a caller, in pools of more than twice as many */
 const LEFT_FOR_OTHERS = 2
 const LONG_PART = 1 / 4
 const LONG_PART_BESIDE_SHORT = 1 / 8
-/** Short answers are there for so long after the last one has asked. */
+/** Short answers count as present for this time after the last request for one. */
 const BESIDE_MS = 500
 
 const WINDOW_FIRST = 1
-/** A caller that holds and waits for nothing is forgotten after this time, and comes anew. */
+/** A caller that holds nothing and waits for nothing is forgotten after this time; after that it is a new one. */
 const CALLER_MAX_MS = 10_000
 
 /**
- * The window of heavy callers changes once per interval: what is under way ends first. In steps, it takes half a second
- * to grow by one.
+ * The window of heavy callers changes at most once per interval, so that the statements in progress can end first. It
+ * grows by one in half a second.
  */
 const CHANGE_INTERVAL_MS = 100
 const GROWTH = 0.2
-/** It begins anew when no heavy caller has had a connection for this time. */
+/** The window starts again with one after no heavy caller had a connection for this time. */
 const HEAVY_MAX_MS = 1_000
-/**
- * The others feel it when the mean time of their statements is so many times as long as usual, and at least so long.
- */
+/** The others are slowed down if the mean time of their statements is this many times the usual one, and at least: */
 const FELT_RATIO = 1.5
 const FELT_MIN_MS = 2
 const RECENT_WEIGHT = 1 / 8
-/** Time constants of what is usual. It rises slowly: an attack is not what is usual, nor is a busy minute. */
+/** Time constants of the usual time. It rises slowly, because an attack or a busy minute is not usual. */
 const USUAL_RISE_MS = 60_000
 const USUAL_FALL_MS = 3_000
-/** One statement is counted as at most so many times as long as usual. */
+/** A single statement counts as at most this many times the usual time. */
 const USUAL_RATIO_MAX = 4
 
 export interface ShareSettings {
@@ -63,7 +60,7 @@ interface Waiting {
 
 /** A connection that a caller has. */
 export interface HeldConnection {
-  /** @param isAway the database did not answer: that says nothing of the caller */
+  /** @param isAway whether the database did not answer: then the time says nothing about the caller */
   giveBack (isAway?: boolean): void
 }
 
@@ -75,8 +72,8 @@ export function fairShare (
     whom: ForWhom | undefined, run: (count: (rows: number) => void) => Promise<T>
   ): Promise<T> => {
     if (whom?.caller === undefined) return await run(() => {})
-    const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
-    // sending a statement and receiving its rows take time of the event loop as well
+    const { caller, isLong = false, signal } = whom // copied: a short answer may become a long one later
+    // sending a statement and receiving its rows take time of the event loop too
     if (service.isHeavy(caller)) await turns.take(caller, true, signal, STATEMENT_MS)
     const share = await shares.take(caller, isLong, signal)
     const statement = service.begin(caller)
@@ -111,7 +108,7 @@ export function fairShare (
 }
 
 export interface Shares {
-  /** how many statements wait for their caller's share now */
+  /** number of statements that wait for their caller's share */
   readonly waiting: number
   /**
    * Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE
@@ -123,14 +120,14 @@ interface Caller {
   /** connections that it has */
   held: number
   waiting: number
-  /** most that it may have: it grows with each statement */
+  /** most that it may have: grows with each statement */
   window: number
-  /** when it asked, or one of its connections was given back, last */
+  /** last time that it asked, or that one of its connections was given back */
   seenMs: number
   servedMs: number
 }
 
-/** @param now ms of a clock that only goes on */
+/** @param now monotonic clock, ms */
 export function createShares (
   { DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings,
   service: Pick<AttainedService, 'ask' | 'isHeavy'>,
@@ -148,7 +145,7 @@ export function createShares (
 
   const seen = (name: string): Caller => {
     const nowMs = now()
-    for (const [other, it] of callers) { // the one that was seen longest ago first
+    for (const [other, it] of callers) { // in the order in which they were seen last
       if (nowMs - it.seenMs < CALLER_MAX_MS) break
       callers.delete(other)
       if (it.held + it.waiting === 0) continue
@@ -165,7 +162,7 @@ export function createShares (
   const mayHoldMore = (name: string) => {
     const { held, window } = callers.get(name)!
     if (service.isHeavy(name) ? heavy.isFull : held >= window && callers.size > 1) return false
-    return held === 0 || held < SHARE * (free - 1) // the last one is for somebody who has none
+    return held === 0 || held < SHARE * (free - 1) // the last one is for a caller without any
   }
   const handOut = () => {
     for (;;) {
@@ -222,10 +219,10 @@ export function createShares (
             reject(signal!.reason)
           }
           signal?.addEventListener('abort', onAbort, { once: true })
-          if (isLong) return // it is its deadline that ends it
+          if (isLong) return // its deadline ends it
           const look = () => {
             const servedMs = now() - caller.servedMs
-            if (servedMs < waitMaxMs) { // its others have their turns, and so will it
+            if (servedMs < waitMaxMs) { // other statements of the caller were served, so this one will be too
               timer = setTimeout(look, waitMaxMs - servedMs)
               return
             }
@@ -243,7 +240,7 @@ export function createShares (
   }
 }
 
-/** How many connections heavy callers may have together: as many as the others do not feel. */
+/** The number of connections that heavy callers may have together without slowing others down. */
 function createHeavyWindow (max: number, now: () => number) {
   let held = 0
   let window = WINDOW_FIRST
@@ -271,7 +268,7 @@ function createHeavyWindow (max: number, now: () => number) {
       held--
       heldMs = now()
     },
-    /** Learns how long a statement of another one took, from being asked for. */
+    /** Learns from the time of a statement of another caller, including its wait. */
     noteOther (tookMs: number) {
       const nowMs = now()
       const isFelt = learn(nowMs, tookMs)

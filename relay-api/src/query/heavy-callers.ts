@@ -5,15 +5,15 @@
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query
  *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin. While the event loop is
- *            busy, it stays heavy until it is below the mean: at equal shares the loop would have no time left. Or a
+ *            busy, it stays heavy until it is below the mean: with equal shares the loop would have no time left. Or a
  *            caller that waits for many answers at once, more than all others together
  *
- * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time
- * the API would hold up the wrong caller. But a statement that takes many times as long as those of another caller do
- * at the same time is a large one, on a slow machine as on a quick one. PostgreSQL works on all statements at once, so
- * each gets a part of the time (processor sharing); this is counted while the statement is still under way.
+ * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, so the API would
+ * delay the wrong caller. But a statement that takes many times as long as those of another caller at the same time is
+ * a large one, whatever the machine. PostgreSQL works on all statements at once, so each gets a part of the time
+ * (processor sharing). This part is counted while the statement is still in progress.
  *
- * A caller that is held up attains less, and stops being heavy.
+ * A caller that is delayed attains less, and stops being heavy.
  *
  * Source: least attained service, Nuyens and Wierman, "The foreground-background queue" (2008).
  */
@@ -24,15 +24,15 @@ const MEMORY_MS = 1_000
 const BESIDE_MS = 1_000
 /** Least age of a new caller: without it, the first query alone would be a rate of 100 %. */
 const AGE_MIN_MS = 50
-/** over the mean rate */
+/** A heavy caller has more than this multiple of the mean rate. */
 const HEAVY_PART = 1.25
-/** One that is heavy stays so while the event loop is busy, until it has less than this part of the mean. */
+/** While the event loop is busy, a heavy caller stays heavy until it has less than this part of the mean. */
 const HEAVY_PART_BUSY = 0.8
-/** A caller with less than this part of a core is never heavy, */
+/** A caller with less than this part of a core is never heavy. */
 const HEAVY_MIN = 0.25
-/** nor one with less than this part of an equal share of it: beside a small caller, any other is above the mean */
+/** Nor is one with less than this part of an equal share of a core: beside a small caller, any is above the mean. */
 const FAIR_PART = 0.8
-/** A browser has six connections to a site. An application with many users has all it needs while it is alone. */
+/** Answers that a caller may wait for without being heavy. A browser has six connections to a site. */
 const OPEN_LIGHT_MAX = 8
 const LOOK_INTERVAL_MS = 10
 const CALLERS_MAX = 1_000
@@ -40,13 +40,13 @@ const CALLERS_MAX = 1_000
 /** Rough CPU cost of a statement, and of a row that it returns, in PostgreSQL and API together. */
 export const STATEMENT_MS = 0.7
 const ROW_MS = 0.003
-/** A large statement takes so long, and so many times as long as the statements of another caller do on average. */
+/** A large statement takes at least this time, and this multiple of the mean time of another caller's statements. */
 const LARGE_MIN_MS = 20
 const LARGE_RATIO = 5
 const TYPICAL_WEIGHT = 1 / 8
 
 export interface AttainedService {
-  /** A caller has asked something. */
+  /** A caller has sent a request. */
   ask (caller: string): void
   /** It waits for an answer from now on. */
   open (caller: string): void
@@ -55,7 +55,7 @@ export interface AttainedService {
   compute (caller: string, ms: number): void
   /** A statement of a caller begins. */
   begin (caller: string): Statement
-  /** whether a caller has had more than its share, beside others */
+  /** whether a caller got more than its share, beside others */
   isHeavy (caller: string): boolean
 }
 
@@ -74,13 +74,13 @@ interface Running {
 interface Caller {
   workMs: number
   atMs: number
-  /** mean time of its statements, of which the last ones count most; none has ended: unknown */
+  /** mean time of its statements, weighted towards the last ones; undefined: none has ended */
   typicalMs: number | undefined
   readonly sinceMs: number
 }
 
 /**
- * @param now ms of a clock that only goes on
+ * @param now monotonic clock, ms
  * @param isBusy whether the event loop has little time left
  */
 export function createAttainedService (now = () => performance.now(), isBusy = () => false): AttainedService {
@@ -88,7 +88,7 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
   const callers = new Map<string, Caller>()
   let heavy: ReadonlySet<string> = new Set()
   let lookedAtMs = -Infinity
-  /** answers that callers wait for */
+  /** number of answers that each caller waits for */
   const openOf = new Map<string, number>()
   let openOfAll = 0
   const isCrowding = (name: string) => {
@@ -97,7 +97,7 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
     return own > OPEN_LIGHT_MAX && others > 0 && own > others
   }
   const running = new Set<Running>()
-  /** A clock that passes as fast as each of the statements is worked on, if PostgreSQL had one core for all of them. */
+  /** A clock that advances as fast as each statement would, if PostgreSQL had one core for all of them. */
   let sharedMs = 0
   let sharedAtMs = now()
   const passShared = (nowMs: number) => {
@@ -115,7 +115,7 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
     if (callers.size > CALLERS_MAX) callers.delete(callers.keys().next().value!)
     return caller
   }
-  /** Tells large statements from others: found once for several statements. */
+  /** Distinguishes large statements from others: computed once for several statements. */
   const sizes = () => {
     let [leastMs, secondMs, whose] = [Infinity, Infinity, '']
     for (const [name, { typicalMs = Infinity }] of callers) {
@@ -131,7 +131,7 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
     }
   }
   const look = (nowMs: number) => {
-    for (const { caller } of running) add(caller, 0) // it is active for as long as its statements are under way
+    for (const { caller } of running) add(caller, 0) // it is active as long as its statements are in progress
     for (const [name, { atMs }] of callers) {
       if (nowMs - atMs <= BESIDE_MS) break
       callers.delete(name)
@@ -204,7 +204,7 @@ function rateOf ({ workMs, atMs, sinceMs }: Caller, nowMs: number, underWayMs = 
 const BUSY = 0.7
 const BUSY_INTERVAL_MS = 50
 
-/** @returns whether the event loop of this thread was busy most of the last moments */
+/** @returns whether the event loop of this thread was busy most of the last BUSY_INTERVAL_MS */
 export function watchLoop (): () => boolean {
   let last = performance.eventLoopUtilization()
   let lastMs = performance.now()
