@@ -1,11 +1,11 @@
 /**
- * What calls somebody, and what that somebody does. The rules for Prometheus and the alarms of the runbook are made of
- * this.
+ * The alarms: when each fires, and what to do then. The rules for Prometheus and the alarms of the runbook are
+ * generated from this table.
  *
- *     page    users see it, or data are at risk: now, at any hour
- *     ticket  a cause that may become one, or a budget that burns slowly: within working hours
+ *     page    users notice it, or data are at risk: act now, at any hour
+ *     ticket  a cause that may lead to a page, or a budget that burns slowly: act within working hours
  *
- * An alarm that pages is about what users see. Its causes are tickets, so that one fault does not page five times.
+ * A page is about what users notice. Its causes are tickets, so that one fault does not page five times.
  */
 import { apiSettings } from '../../relay-api/src/config.ts'
 import { burnsTooFast, slos, type Slo } from './slos.ts'
@@ -14,11 +14,11 @@ import { HOUR, MINUTE, type Time } from './time.ts'
 export type Severity = 'page' | 'ticket'
 
 export interface Alert {
-  /** in the runbook, the heading of its own */
+  /** also its heading in the runbook */
   readonly name: string
-  /** PromQL, by severity: one that can be both pages while it is urgent */
+  /** by severity; with both, it pages while it is urgent */
   readonly rules: Readonly<Partial<Record<Severity, AlertRule>>>
-  /** for the table and the notification: completes "fires when" */
+  /** for the table and the notification; completes "fires when" */
   readonly when: string
   readonly meaning: string
   readonly impact: string
@@ -28,9 +28,9 @@ export interface Alert {
 
 export interface AlertRule {
   expr (time: Time): string
-  /** how long it must hold before anybody is called, s; 0 needs `atOnce` */
+  /** how long it must hold before it fires, s; 0 needs `atOnce` */
   readonly forS: number
-  /** why this may fire at once: it never does for a program that is merely restarted */
+  /** why it may fire at once: a restart of a program must not fire it */
   readonly atOnce?: string
 }
 
@@ -427,5 +427,5 @@ export const alerts: readonly Alert[] = [
   }
 ]
 
-/** A label that routes notifications, of every rule that this makes. */
+/** A label of every rule, for the routing of notifications. */
 export const SERVICE = 'relay'

@@ -1,9 +1,9 @@
 /**
- * What people look at when an alarm calls them, and what they look at when none does.
+ * The dashboards of Grafana: an overview, and one per program and server.
  *
- *     is it well? ──▶ processor, API, event log, PostgreSQL ──▶ the runbook
+ *     overview ──▶ processor, API, event log, PostgreSQL ──▶ runbook
  *
- * Each panel says which alarms are about it, and is red where they fire: both come from `alerts.ts`.
+ * Each panel lists its alarms and is red where they fire; both come from `alerts.ts`.
  */
 import {
   graph, number, of, perSecond, quantiles, query, total, watched, within, worst, type Dashboard, type Panel, type Query
@@ -16,7 +16,7 @@ const burn = ({ name, objective }: typeof slos[keyof typeof slos]): Query =>
 const firing = (severity: string): Query =>
   query(`count(ALERTS{alertstate="firing",service="relay",severity="${severity}"}) or vector(0)`, severity)
 
-/** What a Node.js process takes. */
+/** Resources of a Node.js process. */
 const processOf = (program: string): Panel[] => {
   const ofIt = `program="${program}"`
   return [
@@ -26,7 +26,7 @@ const processOf = (program: string): Panel[] => {
   ]
 }
 
-/** What a program has of its databases. */
+/** Connections of a program to its databases. */
 const connectionsOf = (program: string): Panel => graph('Connections to databases', 'short', [
   query(of('relay_database_connections_in_use', `program="${program}"`), 'in use: {{server}} {{instance}}'),
   query(of('relay_database_connections_waiting', `program="${program}"`), 'waiting requests: {{server}} {{instance}}'),

@@ -1,23 +1,23 @@
 /**
- * Which alarms each kind of fault calls. The runbook has it as a table, and every line is tried beside a real
- * Prometheus: what must fire does, no other page does, and all of it ends after the recovery.
+ * The alarms that each kind of fault fires, as a table of the runbook. A test tries every line with a real Prometheus:
+ * the listed alarms fire, no other page does, and all of them end after the recovery.
  */
 export interface FaultAlarms {
   /** in words, for the runbook */
   readonly what: string
   readonly pages: readonly string[]
-  /** pages that come as well, where it lasts: what users see of the same fault */
+  /** further pages if the fault lasts: what users notice of it */
   readonly laterPages: readonly string[]
   readonly tickets: readonly string[]
   /** until pages and tickets have fired */
   readonly withinMinutes: number
-  /** where events are meanwhile */
+  /** the event log that it is tried with */
   readonly eventLog: 'postgres' | 'kafka'
-  /** whether it is tried at every change, or by `npm run test:alarms` alone */
+  /** whether it is tried at every change, or only by `npm run test:alarms` */
   readonly isTriedAlways: boolean
 }
 
-/** A program or a server that hangs calls whom one that is away calls. */
+/** A program or server that hangs fires the same alarms as one that has stopped. */
 const noProcessor = {
   pages: ['RelayProcessorAbsent'],
   laterPages: ['RelayProbeFailing', 'RelayLagOld'],

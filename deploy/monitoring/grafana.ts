@@ -1,4 +1,4 @@
-/** Dashboards as Grafana takes them, made of `dashboards.ts`. */
+/** Renders `dashboards.ts` as JSON for Grafana. */
 import * as common from '@grafana/grafana-foundation-sdk/common'
 import * as grafana from '@grafana/grafana-foundation-sdk/dashboard'
 import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus'
@@ -10,17 +10,17 @@ import type { Dashboard, Panel } from './panels.ts'
 
 /** a page has 24 columns */
 const sizes = { number: { w: 4, h: 4 }, graph: { w: 8, h: 8 } } as const
-/** the source that is chosen at the top */
+/** the data source that is selected at the top */
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' } // eslint-disable-line no-template-curly-in-string
 
-/** Where a panel is: the same number in its JSON, in alarms and in the runbook. */
+/** The place of a panel: its number is the same in the JSON, in alarms and in the runbook. */
 export interface Place {
   readonly dashboard: Dashboard
   readonly panel: Panel
   readonly id: number
 }
 
-/** All panels; rows take numbers as well. */
+/** All panels; rows have numbers too. */
 export const places: readonly Place[] = dashboards.flatMap(dashboard => {
   let id = 0
   return dashboard.rows.flatMap(row => {
@@ -29,7 +29,7 @@ export const places: readonly Place[] = dashboards.flatMap(dashboard => {
   })
 })
 
-/** The panel that shows best what an alarm is about: the first of the dashboards of parts, or that of the overview. */
+/** The panel for an alarm: the first in the dashboards of programs and servers, else that of the overview. */
 export function placeOf (alarm: string): Place | undefined {
   const found = places.filter(it => it.panel.alarms.includes(alarm))
   return found.find(it => it.dashboard !== dashboards[0]) ?? found[0]
@@ -38,7 +38,7 @@ export function placeOf (alarm: string): Place | undefined {
 /** The address of a panel, within Grafana. */
 export const addressOf = ({ dashboard, id }: Place) => `/d/${dashboard.uid}?viewPanel=panel-${id}`
 
-/** A dashboard as text of a file. */
+/** A dashboard as the text of its file. */
 export function renderDashboard (dashboard: Dashboard): string {
   return JSON.stringify(build(dashboard), null, 2) + '\n'
 }
@@ -61,7 +61,7 @@ function build (dashboard: Dashboard): grafana.Dashboard {
       .query('label_values(relay_build_info, namespace)')
       .refresh(grafana.VariableRefresh.OnTimeRangeChanged)
       .includeAll(true)
-      .allValue('.*') // also of metrics that have no such label
+      .allValue('.*') // includes metrics without such a label
       .current({ selected: true, text: 'All', value: '$__all' }))
     .link(new grafana.DashboardLinkBuilder('Relay').type(grafana.DashboardLinkType.Dashboards).tags(['relay'])
       .keepTime(true).includeVars(true))

@@ -1,8 +1,8 @@
 /**
- * Writes what Prometheus, Grafana and people read, from `alerts.ts`, `slos.ts`, `fault-alarms.ts` and `dashboards.ts`:
+ * Generates files for Prometheus, Grafana and people from `alerts.ts`, `slos.ts`, `fault-alarms.ts`, `dashboards.ts`:
  *
  *     node deploy/monitoring/main.ts                 relay.rules.yml, prometheus-rule.yaml, dashboards/, and the alarms in docs/runbook.md
- *     node deploy/monitoring/main.ts --scale 60      the rules alone, on stdout, each length of time 60 times shorter
+ *     node deploy/monitoring/main.ts --scale 60      only the rules, on stdout, with all times 60 times shorter
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

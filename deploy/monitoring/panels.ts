@@ -1,4 +1,4 @@
-/** What a dashboard is made of, before it is Grafana's: rows of panels, panels of queries. */
+/** The parts of a dashboard, independent of Grafana: rows of panels, panels of queries. */
 import { alerts } from './alerts.ts'
 import { createTime } from './time.ts'
 
@@ -17,12 +17,12 @@ export interface Row {
 
 export interface Panel {
   readonly title: string
-  /** `number`: what it is now; `graph`: how it went */
+  /** `number`: the current value; `graph`: values over time */
   readonly kind: 'number' | 'graph'
-  /** as Grafana names them */
+  /** in Grafana's names */
   readonly unit: 's' | 'short' | 'percentunit' | 'bytes' | 'reqps' | 'ops' | 'bool'
   readonly queries: readonly Query[]
-  /** alarms about what it shows */
+  /** alarms on its metrics */
   readonly alarms: readonly string[]
   /** values at which it turns yellow or red */
   readonly limits: readonly Limit[]
@@ -32,7 +32,7 @@ export interface Query {
   readonly expr: string
   /** of its lines; labels in `{{ }}` */
   readonly legend: string
-  /** why a site that is well has no such series; undefined: it has */
+  /** why a healthy site has no such series; undefined: it has some */
   readonly emptyAsLong?: string
 }
 
@@ -55,7 +55,7 @@ export const graph = make('graph')
 export const number = make('number')
 
 /**
- * Where an alarm of one comparison begins to fire: red from there on. Flags are whole numbers, and more than 0 is 1.
+ * The value at which an alarm of one comparison fires: red from there on. Flags are whole numbers: more than 0 is 1.
  */
 function limitOf (name: string): Limit {
   const [rule] = Object.values(alerts.find(it => it.name === name)!.rules)
@@ -66,10 +66,10 @@ function limitOf (name: string): Limit {
 /** An alarm of one comparison, and where it fires. */
 export const watched = (name: string): PanelOptions => ({ alarms: [name], limits: [limitOf(name)] })
 
-/** All of one site, or of the whole Prometheus where metrics have no such label. */
+/** All series of one site, or all series in Prometheus if metrics have no such label. */
 const OF_SITE = 'namespace=~"$namespace"'
 
-/** A selector of what is chosen at the top of a dashboard. */
+/** A selector of the site that is selected at the top of a dashboard. */
 export function of (metric: string, matchers = ''): string {
   return `${metric}{${OF_SITE}${matchers === '' ? '' : `,${matchers}`}}`
 }
@@ -90,11 +90,11 @@ export const total = (metric: string, legend: string, by = '', matchers = ''): Q
 export const perSecond = (metric: string, legend: string, by = '', matchers = ''): Query =>
   query(`${grouped('sum', by)}(rate(${of(metric, matchers)}[$__rate_interval]))`, legend)
 
-/** A counter, how much it grew within a time. */
+/** The increase of a counter within a time. */
 export const within = (metric: string, window: string, legend: string, by = '', matchers = ''): Query =>
   query(`${grouped('sum', by)}(increase(${of(metric, matchers)}[${window}]))`, legend)
 
-/** Quantiles of a histogram: what half of them take, and what all but one in a hundred take. */
+/** Quantiles of a histogram: median and 99th percentile. */
 export function quantiles (metric: string, legend = '', by = '', matchers = ''): Query[] {
   const labels = by === '' ? 'le' : `le, ${by}`
   return [0.5, 0.99].map(q => query(

@@ -1,4 +1,4 @@
-/** Rules for Prometheus, made of `alerts.ts` and `slos.ts`. */
+/** Renders `alerts.ts` and `slos.ts` as rules for Prometheus. */
 import { stringify } from 'yaml'
 
 import { alerts, SERVICE, type Alert, type Severity } from './alerts.ts'
@@ -24,7 +24,7 @@ const WRITTEN = `# Written by deploy/monitoring/main.ts from alerts.ts and slos.
 const noLineBreaks = { lineWidth: 0 }
 
 /**
- * @param scale how many times shorter each time is: see `createTime`
+ * @param scale divisor of all times: see `createTime`
  * @param budgetScale the same for windows of budgets, which are the longest
  */
 export function ruleGroups (scale = 1, budgetScale = scale): RuleGroup[] {
@@ -55,7 +55,7 @@ export function renderRules (scale?: number, budgetScale?: number): string {
   return WRITTEN + stringify({ groups: ruleGroups(scale, budgetScale) }, noLineBreaks)
 }
 
-/** The same for a Prometheus that the operator on Kubernetes runs. */
+/** The same for the Prometheus Operator on Kubernetes. */
 export function renderPrometheusRule (): string {
   return WRITTEN + stringify({
     apiVersion: 'monitoring.coreos.com/v1',
@@ -65,15 +65,15 @@ export function renderPrometheusRule (): string {
   }, noLineBreaks)
 }
 
-/** The heading of an alarm in the runbook, as a link has it. */
+/** The anchor of an alarm in the runbook. */
 export const anchorOf = ({ name }: Alert) => name.toLowerCase()
 
-/** The metrics that an expression names, those of histograms without what Prometheus adds. */
+/** The metrics in an expression; those of histograms without Prometheus's suffixes. */
 export function metricsOf (expr: string): string[] {
   const withoutTexts = expr.replace(/"[^"]*"/g, '""')
   const names = [...withoutTexts.matchAll(/\b(up|relay_\w+)\b/g)].map(it => it[1].replace(/_(?:bucket|count|sum)$/, ''))
   return [...new Set(names)]
 }
 
-/** Without the marks of Markdown, which nobody renders in a notification. */
+/** Without Markdown, which notifications do not render. */
 const plain = (text: string) => text.replace(/\[([^[\]]*)\]\([^()]*\)/g, '$1').replaceAll('`', '')

@@ -1,4 +1,4 @@
-/** What the runbook says of alarms, made of `alerts.ts`, `fault-alarms.ts` and `dashboards.ts`. */
+/** Renders the alarms of the runbook from `alerts.ts`, `fault-alarms.ts` and `dashboards.ts`. */
 import { alerts, type Alert } from './alerts.ts'
 import { faultAlarms, type FaultAlarms } from './fault-alarms.ts'
 import { placeOf } from './grafana.ts'
@@ -6,7 +6,7 @@ import { anchorOf, metricsOf } from './render.ts'
 import { recordingRules } from './slos.ts'
 import { createTime } from './time.ts'
 
-/** The runbook with its faults and alarms as they are now. @throws where it has no place for them */
+/** The runbook with the current faults and alarms. @throws if it has no place for them */
 export function withAlarms (runbook: string): string {
   return withSection(withSection(runbook, 'faults', renderFaults()), 'alarms', renderAlarms())
 }
@@ -49,7 +49,7 @@ function renderAlarm (alert: Alert): string {
 `
 }
 
-/** The metrics that an alarm is made of, those of its recording rules among them. */
+/** The metrics of an alarm, including those of its recording rules. */
 function metricsIn (alert: Alert): string[] {
   const time = createTime()
   const recorded = recordingRules(time)

@@ -1,6 +1,5 @@
 /**
- * What users of a site can rely on, and how it is counted. Each is a share of good events among all of them, over 30
- * days.
+ * The service level objectives of a site: each is the share of good events among all, over 30 days.
  *
  * All counts are by `namespace`: on Kubernetes that is one site each; elsewhere no metric has that label, and a
  * Prometheus watches one site.
@@ -9,9 +8,9 @@ import { DAY, HOUR, MINUTE, type Time } from './time.ts'
 
 export interface Slo {
   readonly name: string
-  /** the share of events that is to be good, 0 to 1 */
+  /** share of good events, 0 to 1 */
   readonly objective: number
-  /** what is good, for people */
+  /** describes good events */
   readonly what: string
   /** PromQL: bad events within a time, and all events */
   bad (window: string): string
@@ -56,24 +55,24 @@ export const slos = {
   }
 } as const satisfies Readonly<Record<string, Slo>>
 
-/** The windows that rules are recorded for, s, by the name that is part of the rule's. */
+/** The windows of recording rules, s, by the part of the rule's name. */
 export const windows: Readonly<Record<string, number>> = {
   '5m': 5 * MINUTE, '30m': 30 * MINUTE, '1h': HOUR, '2h': 2 * HOUR, '6h': 6 * HOUR, '1d': DAY, '3d': 3 * DAY
 }
 
 /**
  * How fast a budget may burn: https://sre.google/workbook/alerting-on-slos/, "Multiwindow, Multi-Burn-Rate Alerts". The long
- * window says that it matters, the short one that it goes on; so an alarm ends soon after its cause.
+ * window shows that it matters, the short one that it continues. So an alarm ends soon after its cause.
  */
 const burns = {
   page: [{ rate: 14.4, long: '1h', short: '5m' }, { rate: 6, long: '6h', short: '30m' }],
   ticket: [{ rate: 3, long: '1d', short: '2h' }, { rate: 1, long: '3d', short: '6h' }]
 } as const
 
-/** How many times faster than in 30 days a budget burns where it pages, ascending. */
+/** Burn rates that page, ascending: 1 would use up the budget in 30 days. */
 export const pagingBurns: readonly number[] = burns.page.map(it => it.rate).toSorted((a, b) => a - b)
 
-/** Fewer bad events than this call nobody: with ten questions per hour one of them would be a tenth. */
+/** Fewer bad events never fire: with ten queries per hour, one of them would be a tenth. */
 const BAD_EVENTS_MIN = 10
 
 /** The PromQL of an alarm on a budget that burns too fast. */
@@ -92,7 +91,7 @@ export interface RecordingRule {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** Bad events, and their share, of each objective within each window. */
+/** Recording rules: bad events and their share, per objective and window. */
 export function recordingRules (time: Time): RecordingRule[] {
   return Object.values<Slo>(slos).flatMap(({ name, bad, all }) => Object.entries(windows)
     .flatMap(([window, seconds]) => [

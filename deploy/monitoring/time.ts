@@ -5,14 +5,13 @@ export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
-/** Writes a length of time, s, as PromQL has it. */
+/** Renders a duration, s, in PromQL. */
 export type Time = (seconds: number) => string
 
 const units = [['d', DAY], ['h', HOUR], ['m', MINUTE], ['s', SECOND], ['ms', SECOND / 1000]] as const
 
 /**
- * @param scale each length of time is so many times shorter: rules can be tried beside real faults, without waiting for
- * hours.
+ * @param scale divisor of all durations, so that rules can be tried with real faults within minutes
  *   Thresholds stay as they are
  */
 export function createTime (scale = 1): Time {

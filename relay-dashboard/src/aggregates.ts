@@ -1,4 +1,4 @@
-/** All rows of a question, over as many answers as it takes. */
+/** All rows of a query, read page by page. */
 import type { AggregatesQuery, RelayClient } from '@relay-telemetry/client/src/index.ts'
 
 import { dataOf } from './failure.ts'
@@ -15,7 +15,7 @@ export interface Aggregates {
   readonly duplicateReadings: number
 }
 
-/** More than this a page does not hold. */
+/** Most rows that the page can hold. */
 const ROWS_MAX = 250_000
 const PAGE_ROWS = 100_000
 

@@ -1,9 +1,9 @@
 import { formatAgo, formatTime, ownZone } from './format.ts'
 
-/** Nothing for so long, and a device is called silent. */
+/** A device is silent after this time without a reading. */
 const SILENT_MS = 15 * 60_000
 
-/** When it was, and whether that is long ago: by a word and a sign, not by a colour alone. */
+/** The age of a reading. Silence is marked by a word and a sign, not by a colour alone. */
 export function Ago ({ time, nowMs }: { readonly time: string; readonly nowMs: number }) {
   const timeMs = Date.parse(time)
   const isSilent = nowMs - timeMs > SILENT_MS

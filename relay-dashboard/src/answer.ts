@@ -1,10 +1,10 @@
 /**
- * A question to the API, and what has come of it so far:
+ * A query to the API, and its result so far:
  *
- *     asked ──answer──▶ data ──question changes──▶ asked, the data of before stay until the next are there
+ *     asked ──answer──▶ data ──query changes──▶ asked; the earlier data stay until the next arrive
  *       └──failure──▶ failure ──after its time──▶ asked
  *
- * So a view has something to show while it waits, and nothing jumps.
+ * So a view always has something to show, and its layout does not jump.
  */
 import type { RelayClient } from '@relay-telemetry/client/src/index.ts'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
@@ -22,8 +22,8 @@ export interface Answer<T> {
 interface State<T> { readonly data?: T, readonly failure?: Failure, readonly isLoading: boolean }
 
 /**
- * @param queryKey what is asked, as text: another text asks again; undefined: nothing is asked
- * @param refreshMs how often it is asked again while the page is looked at
+ * @param queryKey the query as text: another text sends a request; undefined: no request
+ * @param refreshMs how often the request is repeated while the page is visible
  */
 export function useAnswer<T> (
   queryKey: string | undefined, ask: (relay: RelayClient, signal: AbortSignal) => Promise<T>, refreshMs?: number
@@ -35,7 +35,7 @@ export function useAnswer<T> (
   asking.current = ask
   const again = () => setRound(it => it + 1)
 
-  useLayoutEffect(() => { // before the first frame: the answer is on its way while that is drawn
+  useLayoutEffect(() => { // before the first frame, so that the request is in progress while that is drawn
     if (queryKey === undefined || session === undefined) return setState({ isLoading: false })
     const gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined

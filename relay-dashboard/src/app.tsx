@@ -1,4 +1,4 @@
-/** The frame of all views: where one is, who looks, and what is shown. */
+/** The frame of all views: navigation, sign-in, and the current view. */
 import { follow, usePlace } from './location.ts'
 import { CALLBACK_PATH, provider } from './provider.ts'
 import { signOut, useSession, type Session } from './session.ts'

@@ -1,4 +1,4 @@
-/** Lines over time: uPlot, with a brush, a zoom by wheel, and marks for what is not final. */
+/** Lines over time: uPlot, with a brush, zoom by wheel, and marks for incomplete and revised data. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import Plot, { type AlignedData, type Axis, type Options, type Series } from 'uplot'
 import 'uplot/dist/uPlot.min.css'
@@ -10,26 +10,26 @@ import { isDark, onSchemeChange, strokeOf, translucent } from './palette.ts'
 import type { ChartLine } from './series.ts'
 
 export interface ChartProps {
-  /** what it is, for those who don't see it */
+  /** name for screen readers */
   readonly label: string
   readonly times: readonly number[]
   readonly lines: readonly ChartLine[]
   readonly zone: string
-  /** the range that is asked about, s; data may be of a part of it */
+  /** the queried range, s; data may cover a part of it */
   readonly start: number
   readonly end: number
-  /** up to here nothing more is expected, s; null: not known */
+  /** no more readings are expected up to this time, s; null: unknown */
   readonly completeThrough?: number | null
-  /** buckets that late readings have changed, s */
+  /** buckets that late readings changed, s */
   readonly revised?: ReadonlySet<number>
   readonly height?: number
   readonly onRange?: (startMs: number, endMs: number) => void
-  /** how wide it is, for the choice of an interval */
+  /** called with its width, to choose an interval */
   readonly onWidth?: (width: number) => void
 }
 
 const HEIGHT = 320
-/** A wheel that has stopped for so long is done. */
+/** A zoom ends after this time without a turn of the wheel. */
 const WHEEL_REST_MS = 350
 const BAND_ALPHA = 0x2e
 
@@ -118,7 +118,7 @@ export function Swatch ({ line, index }: { readonly line: ChartLine; readonly in
   )
 }
 
-/** Lines need not end together. */
+/** Lines may end at different times. */
 const lastOf = (values: readonly (number | null)[]) => values.findLast(it => typeof it === 'number')
 
 function dataOf ({ times, lines }: ChartProps): AlignedData {
@@ -134,7 +134,7 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
     return { color, dash, bandColor: translucent(color, BAND_ALPHA), width: of === undefined ? 2 : 1.5 }
   })
   const drawn = (): DrawnLine[] => latest.current.lines.map((line, index) => ({ ...styles[index], ...line }))
-  // drawn by ourselves; uPlot has their points and their place under the pointer
+  // drawn by draw-lines.ts; uPlot draws their points and finds the one under the pointer
   const series = styles.map(
     ({ color }): Series => ({ stroke: color, width: 2, auto: false, paths: () => null, points: { size: 5 } })
   )
@@ -177,7 +177,7 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
   }
 }
 
-/** As much above and below the values in sight as uPlot leaves. */
+/** The margin above and below the visible values, as uPlot has it. */
 const RANGE_PADDING = 0.1
 
 function rangeOf (plot: Plot, { current: { lines } }: Latest): Plot.Range.MinMax {
@@ -188,7 +188,7 @@ function rangeOf (plot: Plot, { current: { lines } }: Latest): Plot.Range.MinMax
   return extent ? Plot.rangeNum(...extent, RANGE_PADDING, true) : [null, null]
 }
 
-/** 24-hour clocks, and years in front, in any locale. */
+/** 24-hour clocks and years first, in any locale. */
 const clockValues = [
   [31_536_000, '{YYYY}', null, null, null, null, null, null, 1],
   [2_419_200, '{MMM}', '\n{YYYY}', null, null, null, null, null, 1],
@@ -197,7 +197,7 @@ const clockValues = [
   [1, '{HH}:{mm}:{ss}', '\n{D} {MMM} {YYYY}', null, '\n{D} {MMM}', null, null, null, 1]
 ] as unknown as Axis.Values
 
-/** Hatches what is not complete: readings of that time may still come. */
+/** Hatches incomplete time: its readings may still arrive. */
 function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Latest, color: string): void {
   if (completeThrough === undefined || completeThrough === null || completeThrough >= end) return
   const {
@@ -223,7 +223,7 @@ function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Lat
 
 const none: ReadonlySet<number> = new Set()
 
-/** A bar on the axis for buckets that late readings have changed: one for all that follow one another. */
+/** A bar on the axis for buckets that late readings changed; adjacent ones share a bar. */
 function markRevised (plot: Plot, { current: { revised = none, times } }: Latest, color: string): void {
   const [first, last] = plot.series[0].idxs ?? []
   if (revised.size === 0 || typeof first !== 'number' || typeof last !== 'number') return
@@ -240,7 +240,7 @@ function markRevised (plot: Plot, { current: { revised = none, times } }: Latest
     if (to > left && from < left + width) ctx.fillRect(from, top + height - thick, Math.max(to - from, 1), thick)
   }
   let start: number | undefined
-  for (let at = Math.max(0, first - 1); at <= last; at++) { // the first in sight may have begun before
+  for (let at = Math.max(0, first - 1); at <= last; at++) { // the first visible one may have begun earlier
     const isRevised = revised.has(times[at])
     if (isRevised) start ??= at
     else if (start !== undefined) {
@@ -252,7 +252,7 @@ function markRevised (plot: Plot, { current: { revised = none, times } }: Latest
   ctx.restore()
 }
 
-/** Ctrl and the wheel zoom around the pointer; the question follows when the wheel rests. Alone it scrolls the page. */
+/** Zooms around the pointer by Ctrl and the wheel; the query follows when the wheel stops. */
 function zoomByWheel (plot: Plot, latest: Latest): void {
   let resting: ReturnType<typeof setTimeout> | undefined
   plot.over.addEventListener(

@@ -1,4 +1,4 @@
-/** The time of day for views that say how long ago something was. */
+/** The current time, for views that show ages. */
 import { useEffect, useState } from 'preact/hooks'
 
 const TICK_MS = 5_000

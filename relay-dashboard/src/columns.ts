@@ -1,6 +1,6 @@
 /**
  * Many points on few pixels: per column of pixels one bar, from the lowest to the highest value. Hot path: each step of
- * a zoom goes over all points in sight, so values are read from arrays of numbers.
+ * a zoom visits all visible points, so values are read from arrays of numbers.
  */
 
 export type Values = readonly (number | null | undefined)[]
@@ -24,7 +24,7 @@ export interface Axis { readonly start: number, readonly min: number, readonly b
 
 export function axisOf (start: number, length: number, min: number, max: number): Axis {
   const by = length / (max - min)
-  return { start, min, by: Number.isFinite(by) ? by : 0 } // one value alone, or two that are next to equal
+  return { start, min, by: Number.isFinite(by) ? by : 0 } // a single value, or two nearly equal ones
 }
 
 /** Pixels. The difference comes first: large values that are close to each other would be rounded. */
@@ -37,11 +37,11 @@ export interface Columns {
   readonly count: number
   /** left edges, pixels */
   readonly lefts: Int32Array
-  /** by column the index of its first point, and at the end the index behind all */
+  /** per column the index of its first point, then the index after the last point */
   readonly firsts: Int32Array
 }
 
-/** Sorts the points from `first` to before `end` into columns. @param times ascending */
+/** Sorts the points from `first` (inclusive) to `end` (exclusive) into columns. @param times ascending */
 export function columnsOf (times: ArrayLike<number>, first: number, end: number, x: Axis): Columns {
   const columnOf = (at: number) => Math.floor(placeOn(x, times[at]))
   const most = end > first ? Math.min(end - first, columnOf(end - 1) - columnOf(first) + 1) : 0

@@ -1,4 +1,4 @@
-/** A range beside an earlier one: its lines for the chart, and its numbers. */
+/** Comparison of a range with an earlier one: its lines for the chart, and its numbers. */
 import type { AggregatesQuery, components, RelayClient } from '@relay-telemetry/client/src/index.ts'
 
 import { readAggregates, type Aggregates } from './aggregates.ts'
@@ -14,7 +14,7 @@ export interface Compared {
   readonly before: Aggregates
 }
 
-/** @param found the range that is compared, as it was answered: the earlier one gets the same interval */
+/** @param found answer for the compared range: the earlier one gets the same interval */
 export async function readComparison (
   relay: RelayClient,
   asked: AggregatesQuery,

@@ -1,8 +1,8 @@
 /**
  * The list of devices, page by page as the API gives it:
  *
- *     by id         pages are asked for as somebody scrolls to their end
- *     silent first  all pages are asked for, one after the other, and then sorted
+ *     by id         the next page is requested when somebody scrolls to the end
+ *     silent first  all pages are requested one after the other, then sorted
  *
  * When there are more devices than before, or fewer, the pages that are there are asked for again, and take their place
  * at once.
@@ -25,7 +25,7 @@ export interface DeviceQuery {
 export interface DeviceList {
   readonly devices: readonly Device[]
   readonly isLoading: boolean
-  /** more can be asked for */
+  /** whether there are more pages */
   readonly hasMore: boolean
   readonly failure: Failure | undefined
   readonly more: () => void
@@ -44,14 +44,14 @@ interface Pages {
 const noPages: Pages = { devices: [], next: undefined, count: 0 }
 
 interface State extends Pages {
-  /** what they answer */
+  /** their answers */
   readonly queryKey: string
-  /** how many devices there were when they were asked for */
+  /** number of devices at the time of the request */
   readonly total: number
   readonly failure?: Failure
 }
 
-/** @param total how many devices there are: another number asks again */
+/** @param total number of devices: another number sends the requests again */
 export function useDevices (query: DeviceQuery, order: Order, total: number): DeviceList {
   const { session } = useSession()
   const queryKey = JSON.stringify(query)
@@ -60,7 +60,7 @@ export function useDevices (query: DeviceQuery, order: Order, total: number): De
   const [attempt, setAttempt] = useState(0)
   const latest = useRef(state)
   latest.current = state
-  /** by device, when it was last seen when it was listed first: what the order goes by */
+  /** by device, its last reading when it was first listed; the order depends on it */
   const listed = useRef(new Map<string, number>())
   const isNew = state.queryKey !== queryKey
 
@@ -80,7 +80,7 @@ export function useDevices (query: DeviceQuery, order: Order, total: number): De
     const isAgain = !isNew && before.total !== total && before.count > 0
     const ask = async () => {
       let pages: Pages = isNew || isAgain ? noPages : before
-      // pages that are asked for again are shown all at once, so that nothing jumps
+      // pages that are read again are shown all at once, so that the list does not jump
       const shownFrom = isAgain ? before.count : 1
       while (pages.next !== null && pages.count < Math.max(pagesMax, isAgain ? before.count : 0)) {
         pages = await askPage(session.relay, query, pages, gone.signal)

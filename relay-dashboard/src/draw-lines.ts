@@ -39,7 +39,7 @@ export function drawLines (plot: Plot, lines: readonly DrawnLine[]): void {
   const columns = end - first > width ? columnsOf(times, first, end, x) : undefined
   for (const line of lines) {
     if (columns) drawColumns(ctx, columns, line, y)
-    // with its neighbours outside of the chart, to which it goes
+    // with its neighbours outside of the chart, because lines lead there
     else drawCurve(ctx, times, Math.max(0, first - 1), Math.min(times.length, end + 1), line, x, y)
   }
   ctx.restore()

@@ -1,4 +1,4 @@
-/** What keeps an answer away, and what a person can do about it. */
+/** Why there is no answer, and what a person can do about it. */
 import { RelayProblem, type Problem } from '@relay-telemetry/client/src/index.ts'
 
 export interface Failure {
@@ -7,7 +7,7 @@ export interface Failure {
   readonly detail: string
   /** what to do */
   readonly advice: string
-  /** when the page asks again by itself; undefined: that would not help */
+  /** when the page retries by itself; undefined: that would not help */
   readonly retryAfterMs?: number
   readonly isSignedOut?: boolean
 }

@@ -1,4 +1,4 @@
-/** Numbers as the browser's locale writes them, and times on the clock of a zone that is named. */
+/** Formats numbers in the browser's locale, and times on the clock of a time zone. */
 
 const SIGNIFICANT_DIGITS = 6
 
@@ -21,7 +21,7 @@ export const formatPercent = (share: number) => percents.format(share)
 export const countOf = (value: number, one: string, many = `${one}s`) =>
   `${formatCount(value)} ${value === 1 ? one : many}`
 
-/** The zone of this browser. */
+/** The time zone of this browser. */
 export const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone
 
 export function isZone (name: string): boolean {
@@ -71,7 +71,7 @@ const steps = [
 export function formatAgo (timeMs: number, nowMs: number): string {
   const awayMs = timeMs - nowMs
   const [unit, unitMs] = steps.find(([, ms]) => Math.abs(awayMs) >= ms) ?? steps[3]
-  return relative.format(Math.round(awayMs / unitMs) || -0, unit) // this very second is no future
+  return relative.format(Math.round(awayMs / unitMs) || -0, unit) // never "in 0 seconds"
 }
 
 /** What `datetime-local` fields hold: the clock of a zone, without its offset. */
@@ -80,12 +80,12 @@ export function toLocalField (timeMs: number, zone: string): string {
   return new Date(timeMs + offsetMs).toISOString().slice(0, 19)
 }
 
-/** @returns NaN for what is no time */
+/** @returns NaN if the text is not a time */
 export function fromLocalField (text: string, zone: string): number {
   const asUtcMs = Date.parse(`${text}Z`)
   if (Number.isNaN(asUtcMs)) return NaN
   const guessMs = asUtcMs - zoneOffsetMs(asUtcMs, zone)
-  return asUtcMs - zoneOffsetMs(guessMs, zone) // the clock may have been set in between
+  return asUtcMs - zoneOffsetMs(guessMs, zone) // the offset may have changed in between
 }
 
 function zoneOffsetMs (timeMs: number, zone: string): number {

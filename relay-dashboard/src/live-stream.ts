@@ -2,7 +2,7 @@
  * A stream of changes, as a view follows it:
  *
  *     connecting ──open──▶ live ──the connection goes──▶ connecting, with the last id: nothing is missed
- *                           └──reset, or more changed than is told──▶ history is asked for again ──▶ live
+ *                           └──reset, or more changed than was sent──▶ history is read again ──▶ live
  */
 import {
   createRelayClient,
@@ -29,7 +29,7 @@ export interface Live {
   readonly newestMs: number | undefined
   /** messages so far */
   readonly messages: number
-  /** how often the connection was made again */
+  /** number of reconnections */
   readonly reconnects: number
 }
 
@@ -37,7 +37,7 @@ const KEPT_S = 15 * 60
 /** Of all lines together: a page that is open for days must not grow. */
 const POINTS_MAX = 3_000
 const LINES_MAX = 12
-/** Readings come in bursts; more pictures than this per second nobody sees. */
+/** Readings arrive in bursts; more frames per second than this are not visible. */
 const DRAW_MS = 250
 const WAIT_MAX_MS = 5_000
 const CHANGED_REST_MS = 1_000
@@ -117,7 +117,7 @@ export function useLive (
           put(nameOf(message.data, groupBy), Date.parse(message.data.lastTime), message.data.last)
         } else if (message.event === 'reset' || message.event === 'changed') {
           clearTimeout(refilling)
-          // the next message brings another chance
+          // the next message tries again
           refilling = setTimeout(() => fill().catch(() => {}), CHANGED_REST_MS)
         }
         draw()
@@ -157,7 +157,7 @@ const nothing: Live = {
   reconnects: 0
 }
 
-/** A client of which each connection is heard of. */
+/** A client that reports each of its connections. */
 function watched ({ token, send }: Session, onConnect: () => void) {
   return createRelayClient({
     baseUrl: location.origin,

@@ -37,7 +37,7 @@ export function addressOf (path: string, query: URLSearchParams): string {
   return text === '' ? path : `${path}?${text}`
 }
 
-/** @param how push: the back button returns here; replace: it does not, for steps that nobody would undo */
+/** @param how push: the Back button returns here; replace: it does not, for steps that nobody would undo */
 export function go (address: string, how: 'push' | 'replace' = 'push'): void {
   if (address === location.pathname + location.search) return
   if (how === 'push') history.pushState(null, '', address)
@@ -57,7 +57,7 @@ export function changed (query: URLSearchParams, change: Change): URLSearchParam
   return next
 }
 
-/** A link within the page; with a modifier key it is the browser's, which opens a tab. */
+/** A link within the page. With a modifier key the browser handles it and opens a tab. */
 export function follow (event: MouseEvent): void {
   const { href } = event.currentTarget as HTMLAnchorElement
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return

@@ -1,4 +1,4 @@
-/** What a view says instead of data: that it waits, that there are none, or what keeps them away. */
+/** What a view shows in place of data: waiting, no data, or a failure. */
 import type { ComponentChildren } from 'preact'
 
 import type { Failure } from './failure.ts'
@@ -22,7 +22,7 @@ export function EmptyNote ({ title, children }: { title: string, children: Compo
   )
 }
 
-/** A place that is held for what comes. */
+/** Reserves the place of data that will arrive. */
 export function Skeleton ({ height }: { height: 'line' | 'list' | 'chart' | 'table' }) {
   return <div class={`skeleton ${height}`} role='status' aria-label='Loading' />
 }

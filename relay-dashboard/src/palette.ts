@@ -1,6 +1,6 @@
 /**
- * Colours that people with any colour vision tell apart (Okabe and Ito 2008), darker or lighter for the background.
- * From the second round on lines are dashed.
+ * Colours for any colour vision (Okabe and Ito 2008), darker or lighter depending on the background.
+ * When all colours are used, further lines are dashed.
  */
 const light = ['#0067a8', '#c14f00', '#00785a', '#a83f7f', '#8a6100', '#3c3c3c']
 const dark = ['#56b4e9', '#ff9a52', '#2cc9a0', '#f0a1cd', '#e8c547', '#d0d0d0']

@@ -1,5 +1,5 @@
 /**
- * What is asked of an OpenID provider. A file of its own, which is loaded when somebody signs in there: it is a third
+ * Requests to an OpenID provider. A separate file, loaded when somebody signs in there, because it is a third
  * of all script.
  */
 import * as oauth from 'oauth4webapi'
@@ -11,16 +11,16 @@ export interface Provider {
 
 export type TokenAnswer = Pick<oauth.TokenEndpointResponse, 'access_token' | 'refresh_token' | 'expires_in'>
 
-/** What an account may not have, the provider leaves out. */
+/** The provider omits scopes that an account does not have. */
 const SCOPE = 'openid events:read events:write admin'
 
-/** What the provider has to be sent back with. */
+/** What must be kept until the provider sends the browser back. */
 export interface Asked {
   readonly state: string
   readonly verifier: string
 }
 
-/** @returns where somebody signs in */
+/** @returns the address for signing in */
 export async function beginSignIn (
   provider: Provider, redirectUri: string
 ): Promise<Asked & { readonly address: URL }> {

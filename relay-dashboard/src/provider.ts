@@ -1,7 +1,7 @@
 /**
  * Signing in at an OpenID provider, by authorization code with PKCE:
  *
- *     sign in ──▶ provider ──code──▶ /callback ──▶ tokens ──▶ the view where somebody wanted to be
+ *     sign in ──▶ provider ──code──▶ /callback ──▶ tokens ──▶ the view from before the sign-in
  *
  * An access token is short-lived; the refresh token brings the next one. Both stay in the session of the tab.
  */
@@ -20,7 +20,7 @@ interface Pending extends Asked {
 export const CALLBACK_PATH = '/callback'
 const TOKENS = 'relay.tokens'
 const PENDING = 'relay.pending'
-/** A token that ends sooner is not sent any more: the way to the API takes time, too. */
+/** A token that expires sooner is not sent, because a request takes time too. */
 const AHEAD_MS = 20_000
 const LIFETIME_DEFAULT_S = 300
 
@@ -37,7 +37,7 @@ function readProvider (): Provider | undefined {
 const requests = () => import('./provider-requests.ts')
 const redirectUri = location.origin + CALLBACK_PATH
 
-/** Goes to the provider; it comes back to `/callback`. @param back where somebody wants to be then */
+/** Goes to the provider, which returns to `/callback`. @param back the view to return to */
 export async function goToProvider (back: string): Promise<void> {
   const { beginSignIn } = await requests()
   const { address, ...asked } = await beginSignIn(provider!, redirectUri)
@@ -45,7 +45,7 @@ export async function goToProvider (back: string): Promise<void> {
   location.assign(address)
 }
 
-/** Takes the code of this address. @returns where somebody wanted to be @throws Error where the provider refused */
+/** Takes the code of this address. @returns the view to return to @throws Error if the provider refused */
 export async function comeBack (): Promise<string> {
   const text = sessionStorage.getItem(PENDING)
   if (text === null) throw new Error('nobody has begun to sign in in this tab')
@@ -67,7 +67,7 @@ export function forgetTokens (): void {
 
 let refreshing: Promise<string> | undefined
 
-/** A token that is still good. Where there is no new one, the old one: the API then says that it is over. */
+/** A valid token. If there is no new one, the expired one, which the API then refuses. */
 export function accessToken (old: string): string | Promise<string> {
   const tokens = readTokens()
   if (tokens === undefined) return old

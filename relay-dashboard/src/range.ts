@@ -1,4 +1,4 @@
-/** Which stretch of time a view is about, as its address says it. */
+/** The time range of a view, as in its address. */
 
 export interface Preset {
   readonly name: string
@@ -39,7 +39,7 @@ export function parseRange (query: URLSearchParams): Range {
   }
 }
 
-/** As the API takes it. */
+/** As parameters of the API. */
 export function questionOf (range: Range): { readonly start: string; readonly end: string } {
   if (range.kind === 'preset') return { start: `-${range.preset.name}`, end: 'now' }
   return { start: new Date(range.startMs).toISOString(), end: new Date(range.endMs).toISOString() }
@@ -50,13 +50,13 @@ export function timesOf (range: Range, nowMs: number): { readonly startMs: numbe
   return { startMs: nowMs - range.preset.ms, endMs: nowMs }
 }
 
-/** Change of the address for a range that was chosen on the chart or by hand. */
+/** The address for a range that was chosen on the chart or by hand. */
 export function customChange (startMs: number, endMs: number) {
   const time = (timeMs: number) => new Date(Math.round(timeMs)).toISOString().replace('.000Z', 'Z')
   return { range: undefined, start: time(startMs), end: time(endMs) }
 }
 
-/** The same length, earlier or later, or more or less of it around its middle. */
+/** Moves a range, or zooms it around its middle. */
 export function moved (
   startMs: number,
   endMs: number,

@@ -1,4 +1,4 @@
-/** Picks devices, zones and types, by name, with what there is as suggestions. */
+/** Picks devices, zones and types by name, with suggestions. */
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 
 import { useAnswer } from './answer.ts'
@@ -97,7 +97,7 @@ function NamePicker ({ kind, names, onChange }: NamePickerProps) {
   )
 }
 
-/** Zones and types are few, and all of them are asked for once; of devices those that begin as what is typed. */
+/** Suggestions: all zones and types, read once, and devices that start with the typed text. */
 function useSuggestions (kind: Kind, text: string): readonly string[] {
   const [prefix, setPrefix] = useState('')
   useEffect(() => {

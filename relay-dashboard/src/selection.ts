@@ -1,4 +1,4 @@
-/** Which devices, zones and types a view is about: none of a kind means all. */
+/** The devices, zones and types of a view: an empty list means all. */
 
 export interface Selection {
   readonly device: readonly string[]
@@ -18,7 +18,7 @@ export function parseSelection (query: URLSearchParams): Selection {
   return { device: query.getAll('device'), zone: query.getAll('zone'), type: query.getAll('type') }
 }
 
-/** As the API takes it. */
+/** As parameters of the API. */
 export function selectionQuery ({ device, zone, type }: Selection): {
   device?: string[]
   zone?: string[]

@@ -11,7 +11,7 @@ export interface ChartLine {
   readonly values: (number | null)[]
   readonly low?: (number | null)[]
   readonly high?: (number | null)[]
-  /** the place of the line that this one is the past of */
+  /** index of the line that this one is the past of */
   readonly of?: number
 }
 
@@ -19,13 +19,13 @@ export interface Lines {
   /** starts of buckets, s since the epoch, ascending */
   readonly times: number[]
   readonly lines: readonly ChartLine[]
-  /** groups that are not shown, for more could not be told apart */
+  /** number of groups without a line */
   readonly left: number
-  /** starts of buckets that late readings have changed, s */
+  /** starts of buckets that late readings changed, s */
   readonly revised: ReadonlySet<number>
 }
 
-/** More lines than this can't be told apart. */
+/** More lines could not be distinguished. */
 export const LINES_MAX = 12
 
 export function linesOf (rows: readonly Row[], groupBy: GroupBy | undefined, { line, band }: Statistic): Lines {
@@ -61,8 +61,8 @@ export function linesOf (rows: readonly Row[], groupBy: GroupBy | undefined, { l
 const numberOf = (value: unknown) => typeof value === 'number' ? value : null
 
 /**
- * Lines of an earlier range, laid under those of this one.
- * @param shiftMs how much later this range is
+ * Lines of an earlier range, drawn under those of this one.
+ * @param shiftMs distance between the two ranges
  */
 export function linesBefore (now: Lines, before: Lines, shiftMs: number): ChartLine[] {
   const shiftS = shiftMs / 1_000

@@ -1,7 +1,7 @@
 /**
- * Who looks. A token stays in the session of this tab: it is gone with the tab, and in no address and no other tab.
+ * The signed-in user. A token stays in the session of this tab, and is in no address and no other tab.
  *
- *     local stack   the page says which token everybody knows; it signs in with that by itself, unless somebody
+ *     local stack   the page contains its public token, and signs in with it by itself, unless somebody
  *                   signed out
  */
 import { createRelayClient, type RelayClient } from '@relay-telemetry/client/src/index.ts'
@@ -14,21 +14,21 @@ export interface Session {
   readonly isLocal: boolean
   readonly isOfProvider: boolean
   readonly relay: RelayClient
-  /** fetch, with a token that is still good */
+  /** fetch with a valid token */
   readonly send: (request: Request) => Promise<Response>
 }
 
 const TOKEN = 'relay.token'
 const SIGNED_OUT = 'relay.signedOut'
-/** The page says itself what is wrong, and asks again; a short hiccup need not be seen. */
+/** The page shows failures and retries by itself, so the client retries little. */
 const RETRIES_MAX = 1
 const WAIT_MAX_MS = 1_000
 
-/** The token of the local stack; empty: this is none. */
+/** The public token of the local stack; empty: this is another site. */
 export const localToken = document.querySelector<HTMLMetaElement>('meta[name="relay-local-token"]')?.content ?? ''
 
 let session: Session | undefined = restore()
-/** Why somebody has to sign in who was in. */
+/** Why the user must sign in again. */
 let endedBecause: string | undefined
 const listeners = new Set<() => void>()
 
@@ -57,7 +57,7 @@ function set (next: Session | undefined, why?: string): void {
   for (const listener of listeners) listener()
 }
 
-/** Once the provider has given its tokens. */
+/** Call it when the provider has issued its tokens. */
 export function signInByProvider (): void {
   set(restore())
 }
@@ -67,7 +67,7 @@ export function signIn (token: string): void {
   set(open(token))
 }
 
-/** @param why undefined: somebody wanted it */
+/** @param why undefined: the user signed out */
 export function signOut (why?: string): void {
   sessionStorage.removeItem(TOKEN)
   forgetTokens()
@@ -87,7 +87,7 @@ export function useSession (): { readonly session: Session | undefined; readonly
   return { session, endedBecause }
 }
 
-/** Whether a token is accepted, before anybody is signed in with it. @throws Failed, TypeError where the API is away */
+/** Checks a token before the sign-in. @throws Failed, TypeError if the API is unreachable */
 export function tryToken (token: string): RelayClient {
   return open(token).relay
 }

@@ -1,7 +1,7 @@
-/** A question as a command or as code, for whoever goes on without the page. The token stays out of it. */
+/** A query as a command or as code, without the token. */
 import { addressOf } from './location.ts'
 
-/** As it goes into the address of the API; lists are repeated. */
+/** The query string for the API; items of lists repeat their name. */
 export type ApiQuery = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
 export function apiAddress (path: string, query: ApiQuery): string {
@@ -13,12 +13,12 @@ export function apiAddress (path: string, query: ApiQuery): string {
   return location.origin + addressOf(path, parameters)
 }
 
-/** @param token one that everybody knows; empty: the command takes it from RELAY_TOKEN */
+/** @param token a public one; empty: the command reads RELAY_TOKEN */
 export function curlOf (path: string, query: ApiQuery, token: string): string {
   return `curl -H "Authorization: Bearer ${token || '$RELAY_TOKEN'}" ${shellQuoted(apiAddress(path, query))}`
 }
 
-/** Names may hold anything. */
+/** Names may contain any characters. */
 const shellQuoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 export function clientCodeOf (query: ApiQuery): string {

@@ -1,4 +1,4 @@
-/** What devices that are in sight have sent of late: their newest readings and their last hour. */
+/** The newest readings and the last hour of the visible devices. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { useAnswer } from './answer.ts'
@@ -6,10 +6,10 @@ import type { Device } from './devices.ts'
 import { dataOf } from './failure.ts'
 
 const INTERVAL = '2m'
-/** Whoever scrolls on does not ask for what he passes. */
+/** Delay of a request, so that quick scrolling does not request every device. */
 const REST_MS = 150
 const REFRESH_MS = 30_000
-/** Devices that are kept, so that whoever scrolls back sees them at once. */
+/** Devices kept in memory, so that scrolling back shows them at once. */
 const KEPT_MAX = 500
 const WIDTH = 120
 const HEIGHT = 26
@@ -20,7 +20,7 @@ export interface Recent {
   readonly values: readonly (number | null)[]
 }
 
-/** @param ids of devices in sight @returns by id; what is not there yet is missing */
+/** @param ids of visible devices @returns by id, as far as read */
 export function useRecent (ids: readonly string[]): ReadonlyMap<string, Recent> {
   const wanted = ids.join('\n')
   const [asked, setAsked] = useState(wanted)

@@ -1,11 +1,11 @@
-/** What of the numbers of an interval a chart shows: a line, and for some a band around it. */
+/** The statistics that a chart can show: a line, and for some a band around it. */
 
 export interface Statistic {
   readonly name: string
   readonly label: string
   readonly line: string
   readonly band?: readonly [low: string, high: string]
-  /** of its numbers, where it is not the one of the devices' values */
+  /** its unit, if it is not the unit of the devices' values */
   readonly unit?: string
 }
 
@@ -26,7 +26,7 @@ export function parseStatistic (query: URLSearchParams): Statistic {
   return statistics.find(it => it.name === query.get('stat')) ?? statistics[0]
 }
 
-/** Columns of the table, and what is asked for. Every row says how many readings it is made of. */
+/** The columns of the table, and of the query. Every row has its number of readings. */
 export function columnsOf ({ line, band }: Statistic): string[] {
   return [...new Set(['count', line, ...band ?? []])]
 }

@@ -1,4 +1,4 @@
-/** A table that scrolls by itself where it is wider, or longer, than its place. */
+/** A table that scrolls if it is wider or longer than its place. */
 import type { ComponentChildren } from 'preact'
 
 export interface Column {
@@ -7,13 +7,13 @@ export interface Column {
 }
 
 interface TableProps {
-  /** what it is, for those who don't see it */
+  /** name for screen readers */
   readonly label: string
   readonly columns: readonly (Column | string)[]
   /** its rows */
   readonly children: ComponentChildren
   readonly caption?: ComponentChildren
-  /** no longer than a list beside others may be */
+  /** limits its height to that of a list beside others */
   readonly isShort?: boolean
 }
 

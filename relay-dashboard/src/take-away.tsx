@@ -1,4 +1,4 @@
-/** What a view shows, as a file, a command or code. */
+/** The data of a view as a file, a command or code. */
 import type { AggregatesQuery } from '@relay-telemetry/client/src/index.ts'
 import { useState } from 'preact/hooks'
 

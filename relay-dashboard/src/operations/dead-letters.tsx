@@ -14,7 +14,7 @@ import { Table } from '../table.tsx'
 
 const PATH = '/operations'
 const REFRESH_MS = 30_000
-/** As many as one replay may name. */
+/** Most letters that one replay may name. */
 const SHOWN_MAX = 100
 const ranges = { '1h': 'last hour', '24h': 'last 24 hours', '7d': 'last 7 days', '30d': 'last 30 days' } as const
 const NO_TOPIC = 404
@@ -184,7 +184,7 @@ function Letter ({ letter, onReplayed, onClose }: LetterProps) {
   )
 }
 
-/** Bytes as text; what is no UTF-8 shows as such. @param base64 of an answer */
+/** Bytes as text; invalid UTF-8 is visible. @param base64 of an answer */
 function textOf (base64: string): string {
   return new TextDecoder().decode(Uint8Array.from(atob(base64), it => it.charCodeAt(0)))
 }

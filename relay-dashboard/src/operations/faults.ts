@@ -1,4 +1,4 @@
-/** What is wrong with a site, the worst first, each with the part of the runbook that says what to do. */
+/** The faults of a site, the worst first, each with the section of the runbook that helps. */
 import type { components } from '@relay-telemetry/client/src/index.ts'
 
 import { countOf, formatAgo, formatSeconds } from '../format.ts'
@@ -12,7 +12,7 @@ export interface Fault {
   readonly runbook: string
 }
 
-/** What `/readyz` says of a function of the API: by part, why it does not work. */
+/** `/readyz` of a function of the API: by part, why it does not work. */
 export type Unready = Readonly<Record<string, string>>
 
 export interface Known {
@@ -24,7 +24,7 @@ export interface Known {
   readonly recentLetters: number | undefined
 }
 
-/** As the alarms have them (docs/runbook.md). */
+/** The limits of the alarms (docs/runbook.md). */
 const LAG_MAX_S = 60
 const REPLICA_LAG_MAX_S = 10
 const FLUSH_MAX_S = 5

@@ -1,4 +1,4 @@
-/** API keys: who has one, and what it may; makes, rotates and revokes them. */
+/** API keys: lists, creates, rotates and revokes them. */
 import type { components } from '@relay-telemetry/client/src/index.ts'
 import { useState } from 'preact/hooks'
 

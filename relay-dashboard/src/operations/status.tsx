@@ -1,4 +1,4 @@
-/** How a site does: what is wrong on top, then numbers, partitions, programs and gaps. */
+/** The status of a site: faults first, then numbers, partitions, programs and gaps. */
 import { useRef } from 'preact/hooks'
 
 import { useAnswer } from '../answer.ts'
@@ -10,7 +10,7 @@ import { numeric, Table } from '../table.tsx'
 import { faultsOf, type Operations, type Unready } from './faults.ts'
 
 const REFRESH_MS = 5_000
-/** All letters of an hour are read for it. */
+/** Counting reads all letters of an hour. */
 const LETTERS_REFRESH_MS = 30_000
 const FORBIDDEN = 403
 
@@ -93,7 +93,7 @@ export function Status () {
   )
 }
 
-/** Why a function of the API does not work, by part, as `/readyz` says it to anybody. */
+/** Why a function of the API does not work, by part. `/readyz` needs no token. */
 async function unreadyFor (name: 'query' | 'ingest', signal: AbortSignal): Promise<Unready> {
   const answer = await fetch(`/readyz?for=${name}`, { signal })
   const { faults = {} } = (await answer.json()) as { faults?: Unready }
@@ -106,7 +106,7 @@ interface Day {
   readonly duplicates: number
 }
 
-/** @returns undefined: the key has the scope of administrators alone */
+/** @returns undefined: the key has only the scope of administrators */
 function dayOf (answer: Parameters<typeof dataOf>[0]): Day | undefined {
   try {
     const { rows, lateReadings, duplicateReadings } = dataOf(answer) as {

@@ -1,4 +1,4 @@
-/** Where the provider sends people back to. */
+/** The page to which the OpenID provider returns. */
 import { useEffect, useState } from 'preact/hooks'
 
 import { failureOf, type Failure } from '../failure.ts'
@@ -12,7 +12,7 @@ export function Callback () {
   useEffect(() => {
     comeBack().then(back => {
       signInByProvider()
-      go(back, 'replace') // the code is out of the address, and of the history
+      go(back, 'replace') // removes the code from the address and the browser history
     }, error => setFailure({ ...failureOf(error), title: 'You are not signed in', advice: 'Sign in once more.' }))
   }, [])
   return (

@@ -7,11 +7,11 @@ import { addressOf, follow } from '../location.ts'
 import { Sparkline, useRecent } from '../sparklines.tsx'
 
 const ROW_PX = 40
-/** Rows beyond what is seen, so that a quick scroll is not blank. */
+/** Rows beyond the visible ones, so that a quick scroll is not blank. */
 const ROWS_BEYOND = 6
 const columns = ['Device', 'Zone', 'Type', 'Last value', 'Last seen', 'Last hour']
 
-/** The list of devices. Only rows in sight are in the document, however many there are. */
+/** The list of devices. Only visible rows are in the document, for any number of devices. */
 export function DeviceRows ({
   devices,
   nowMs,
@@ -23,7 +23,7 @@ export function DeviceRows ({
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [view, setView] = useState({ first: 0, count: 20 })
-  /** the device at the top, and which of the list it was */
+  /** the topmost visible device, and its index in the list */
   const top = useRef({ device: '', place: 0 })
   const look = () => {
     if (!scroller.current) return // the view has gone
@@ -36,7 +36,7 @@ export function DeviceRows ({
     if (first + count >= devices.length) onEnd()
   }
   useLayoutEffect(() => {
-    // devices that came in above must not push away what somebody looks at
+    // devices that were added above must not move the visible ones
     const { device, place } = top.current
     const moved = place === 0 || devices[place]?.device === device ? -1 : devices.findIndex(it => it.device === device)
     if (moved !== -1) scroller.current!.scrollTop += (moved - place) * ROW_PX

@@ -1,4 +1,4 @@
-/** One device: its newest reading, its values over time, by the hour of the day and by size, and where it has been. */
+/** One device: newest reading, values over time, profile of the day, distribution, and its zones. */
 import type { components } from '@relay-telemetry/client/src/index.ts'
 
 import { useAnswer } from '../answer.ts'

@@ -1,4 +1,4 @@
-/** Numbers of any selection over any range, as a chart and a table, to be taken elsewhere. */
+/** Numbers of any selection over any range, as a chart and a table, with export. */
 import type { AggregatesQuery } from '@relay-telemetry/client/src/index.ts'
 import { useMemo, useRef, useState } from 'preact/hooks'
 
@@ -29,7 +29,7 @@ const fills = {
 } as const
 type Fill = keyof typeof fills
 
-/** A row for so many pixels is as much as an eye can use. */
+/** Pixels per row: more rows would not be visible. */
 const PIXELS_PER_ROW = 3
 const ROWS_MIN = 60
 const REFRESH_MS = 15_000
@@ -259,7 +259,7 @@ function Choice ({ label, value, options, onChange }: ChoiceProps) {
   )
 }
 
-/** In steps, so that a window that is drawn wider does not ask with every pixel. */
+/** In steps, so that resizing a window does not send a request for every pixel. */
 const pointsOf = (width: number) => Math.max(ROWS_MIN, Math.round(width / PIXELS_PER_ROW / 60) * 60)
 
 function parseGroupBy (query: URLSearchParams): GroupBy | undefined {

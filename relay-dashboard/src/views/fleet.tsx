@@ -1,4 +1,4 @@
-/** What there is: zones and types, and every device with its newest reading. */
+/** The fleet: zones, types, and every device with its newest reading. */
 import { useEffect, useState } from 'preact/hooks'
 
 import { Ago } from '../ago.tsx'
@@ -15,7 +15,7 @@ import { DeviceRows } from './device-rows.tsx'
 
 export const FLEET_PATH = '/'
 const REFRESH_MS = 30_000
-/** Up to here all devices are asked for, so that the silent ones can be first. */
+/** Up to this number all devices are read, so that silent ones can be first. */
 const SORTED_MAX = 5_000
 const TYPING_MS = 250
 

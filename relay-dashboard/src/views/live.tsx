@@ -1,4 +1,4 @@
-/** What devices send, as it is committed. */
+/** Readings as they are committed. */
 import { useState } from 'preact/hooks'
 
 import { Chart } from '../chart.tsx'
@@ -14,7 +14,7 @@ import type { GroupBy } from '../series.ts'
 const PATH = '/live'
 const TICK_MS = 1_000
 const SHOWN_S = 5 * 60
-/** Readings that are older when they come are said to be behind. */
+/** Readings older than this at their arrival are shown as late. */
 const BEHIND_MS = 15_000
 
 const connectionTexts: Record<Connection, string> = {

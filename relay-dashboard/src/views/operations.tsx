@@ -1,4 +1,4 @@
-/** For administrators: what is wrong, how far processing is, dead letters, and who has a key. */
+/** For administrators: faults, lag, dead letters and API keys. */
 import { useAnswer } from '../answer.ts'
 import { dataOf } from '../failure.ts'
 import { FailureNote, Skeleton } from '../notes.tsx'

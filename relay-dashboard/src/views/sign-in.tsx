@@ -1,4 +1,4 @@
-/** Signing in by a token or an API key. */
+/** Sign-in with a token or an API key. */
 import { useState } from 'preact/hooks'
 
 import { dataOf, failureOf, Refused, type Failure } from '../failure.ts'
