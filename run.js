@@ -3,6 +3,7 @@
  * from 18 on reports an incomplete install in one line in place of a stack trace.
  *
  *     node run.js [file of TypeScript [its arguments]]
+ *     node run.js    only checks, also for what tests need
  */
 import { existsSync, readFileSync } from 'node:fs'
 import * as module from 'node:module'
@@ -26,6 +27,7 @@ if (Number(process.versions.node.split('.')[0]) < NODE_MIN) {
     '--omit=optional or on a platform without a build: install Node ' + NODE_MIN + ' there')
 }
 if (file) await run()
+else checkAll()
 
 async function run () {
   keepCompiled()
@@ -37,8 +39,19 @@ async function run () {
   } catch (error) {
     const [, name] = error.code === 'ERR_MODULE_NOT_FOUND' ? /Cannot find package '([^']+)'/.exec(error.message) ?? [] : []
     if (!name) throw error
-    end(`the package ${name} is missing: run \`npm ci\` again`)
+    endWithout(name)
   }
+}
+
+/** Tests also need the packages that `npm ci --omit=dev` leaves out. */
+function checkAll () {
+  const { devDependencies = {} } = JSON.parse(readFileSync(pathOf('package.json'), 'utf8'))
+  const missing = Object.keys(devDependencies).find(name => !existsSync(pathOf(`node_modules/${name}`)))
+  if (missing) endWithout(missing)
+}
+
+function endWithout (name) {
+  end(`the package ${name} is missing: run \`npm ci\` again, without --omit=dev`)
 }
 
 /**

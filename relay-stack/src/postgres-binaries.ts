@@ -29,7 +29,7 @@ export async function findBinaries (owner: Owner, say: Say): Promise<Binaries> {
   } catch (cause) {
     if (cause instanceof RelayError) throw cause
     throw new RelayError('RELAY_CONFIG_INVALID', `no PostgreSQL for this machine (${PACKAGE}: ${(cause as Error).message}); ` +
-      'run npm ci again, or use another server with DATABASE_URL', { cause })
+      'run `npm ci` again, without --omit=optional, or use another server with DATABASE_URL', { cause })
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -36,7 +36,21 @@ suite('npm scripts', () => {
       { status: 1, stdout: '', stderr: 'Relay is not installed yet: run `npm ci` first\n' })
     const half = await makeClone(t, { ...installed, 'relay-stack/src/main.ts': "import 'commander'" })
     assert.deepEqual(run(half, ['relay-stack/src/main.ts']),
-      { status: 1, stdout: '', stderr: 'the package commander is missing: run `npm ci` again\n' })
+      { status: 1, stdout: '', stderr: 'the package commander is missing: run `npm ci` again, without --omit=dev\n' })
+  })
+
+  test('report in one line that an install has no packages for tests', async t => {
+    const clone = await makeClone(t, {
+      ...installed,
+      'package.json': '{"type":"module","devDependencies":{"@types/node":"24","fast-check":"4"}}',
+      'node_modules/@types/node/package.json': '{}'
+    })
+    assert.deepEqual(run(clone, []),
+      { status: 1, stdout: '', stderr: 'the package fast-check is missing: run `npm ci` again, without --omit=dev\n' })
+    await mkdir(join(clone, 'node_modules/fast-check'))
+    assert.deepEqual(run(clone, []), { status: 0, stdout: '', stderr: '' })
+    const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    for (const name of ['test', 'check', 'lint', 'test:alarms']) assert.equal(scripts[`pre${name}`], 'node run.js')
   })
 
   test('report in one line that Node is too old', async t => {
