@@ -49,3 +49,9 @@ export function parseDurationArgument (text: string): number {
   if (ms === undefined) throw new InvalidArgumentError('Must be a duration such as 30s, 90m, 24h or 7d.')
   return ms
 }
+
+/** A folder. An empty one is mostly an unset variable of a script; it would be another folder than meant. */
+export function parseFolder (text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('Must not be empty.')
+  return text
+}

@@ -10,6 +10,7 @@ import { resolve } from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
 import { printableLines, RelayError, version } from 'relay-common'
 
+import { parseFolder } from './arguments.ts'
 import { addDeadLetters } from './dead-letters-commands.ts'
 import { addDevices } from './devices.ts'
 import { addKeys } from './keys.ts'
@@ -27,13 +28,14 @@ import { addVerify } from './verify.ts'
 const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as in sysexits.h
 
+if (process.env.RELAY_DATA_DIR === '') delete process.env.RELAY_DATA_DIR // empty counts as not set
 const program = new Command('relay')
   .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and ' +
     'rebuilds of rollups, API keys.\n' + // lines are broken to the width of the terminal
     'Uses the local stack of npm start, or the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name ' +
     '(docs/configuration.md).')
   .addOption(new Option('--data-dir <folder>', 'data folder of the local stack (default: .relay beside package.json)')
-    .env('RELAY_DATA_DIR'))
+    .env('RELAY_DATA_DIR').argParser(parseFolder))
   .hook('preAction', () => {
     const { dataDir } = program.opts<{ dataDir?: string }>()
     if (dataDir) process.env.RELAY_DATA_DIR = resolve(process.env.INIT_CWD ?? '', dataDir) // npm has changed the folder

@@ -62,6 +62,9 @@ test('without a configured database or log it is the local stack, and otherwise 
   assert.match(elsewhere.stderr, /no connection to PostgreSQL at \S+:1\//)
   await told.close()
   await told.close() // a second time is harmless
+  const empty = await runCli({ environment }, ['--data-dir', '', 'lag'])
+  assert.equal(empty.code, 64)
+  assert.match(empty.stderr, /Must not be empty/)
   for (const run of [
     await runCli({ environment }, ['lag']),
     await runCli({ environment: rest }, ['lag', '--data-dir', folder]),

@@ -9,15 +9,18 @@
  *     passwords/      of the users of PostgreSQL, a file each
  *     postgres/       the data of PostgreSQL, or a link to where its user can reach them
  *     kafka-data/     the data of Kafka
- *     logs/  pids/    of every part
+ *     logs/  pids/    of every part; pids/ marks a folder as that of a stack
  *     kafka/          Kafka's jars (in the default folder alone; they outlive --fresh)
+ *
+ * A folder with other files is refused: its data would be mixed with ours, its permissions changed, and --fresh might
+ * delete a part of it.
  */
 import { existsSync, realpathSync } from 'node:fs'
-import { chmod, link, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { chmod, link, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { RelayError } from 'relay-common'
+import { printableLines, RelayError } from 'relay-common'
 
 import { eventLogPlaces, type EventLogPlace } from './event-log.ts'
 import { explainFileError } from './file-error.ts'
@@ -51,6 +54,12 @@ const PROGRAM_STOP_TIMEOUT_MS = 12_000
 const SERVER_STOP_TIMEOUT_MS = 20_000
 const LOCK_TRIES_MAX = 5
 
+/** The default folder, which tests and tools of the project use too. */
+const DEFAULT_NAME = '.relay'
+const MARK = 'pids'
+/** Files that may be in a new folder: jars of Kafka, and those of a new disk. */
+const HARMLESS = new Set(['kafka', 'lost+found', '.DS_Store'])
+
 /** Part of the command line of a process that holds a lock. */
 const STACK_MARK = 'relay-stack/src/main.ts'
 
@@ -58,7 +67,7 @@ const STACK_MARK = 'relay-stack/src/main.ts'
  * Opens a data folder for this process only, and ends processes of an earlier run on it.
  * @param fresh true: deletes its data, once nothing uses them
  * @param say receives lines about changes outside of it
- * @throws RelayError RELAY_DATA_DIR_IN_USE; RELAY_CONFIG_INVALID if it is not writable
+ * @throws RelayError RELAY_DATA_DIR_IN_USE; RELAY_CONFIG_INVALID if it is not writable, or has other files
  */
 export async function openDataDir (folder: string, fresh: boolean, say: Say = () => {}): Promise<DataDir> {
   try {
@@ -69,8 +78,8 @@ export async function openDataDir (folder: string, fresh: boolean, say: Say = ()
 }
 
 async function openFolder (folder: string, fresh: boolean, say: Say): Promise<DataDir> {
-  const isNew = !existsSync(folder)
   await makeFolder(folder)
+  await checkContent(folder)
   const path = await realpath(folder) // one canonical name, because it identifies processes
   const lock = join(path, 'lock')
   await takeLock(lock, path)
@@ -88,7 +97,7 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
       }
       dataDir = foldersOf(path) // a link to elsewhere is gone
     }
-    await closeToOthers(dataDir, isNew, owner)
+    await closeToOthers(dataDir, owner)
     await mkdir(dataDir.pids, { recursive: true, mode: 0o700 })
   } catch (error) {
     await rm(lock, { force: true })
@@ -121,11 +130,18 @@ async function writeWhole (file: string, line: string): Promise<void> {
 
 /** Creates a folder that is closed to other users, whatever the umask; new parents are open. */
 async function makeFolder (path: string): Promise<void> {
-  const first = await mkdir(dirname(path), { recursive: true })
-  if (first !== undefined) await openFrom(first, dirname(path))
-  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
+  try {
+    const first = await mkdir(dirname(path), { recursive: true })
+    if (first !== undefined) await openFrom(first, dirname(path))
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') { // of /proc, for example
+      throw new RelayError('RELAY_CONFIG_INVALID',
+        `can't use the data folder ${path}: no folder can be created there; use another with --data-dir`, { cause: error })
+    }
+    if (code !== 'EEXIST' || !existsSync(path)) throw error
+  }
 }
 
 /** Lets everybody pass through a folder and its parents, up to the first. */
@@ -134,13 +150,20 @@ async function openFrom (first: string, folder: string): Promise<void> {
   if (folder.length > first.length) await openFrom(first, dirname(folder))
 }
 
-/** Closes what an earlier version left open. A folder without data of a stack may be somebody else's. */
-async function closeToOthers (dataDir: Folders, isNew: boolean, owner: Owner): Promise<void> {
-  const isOurs = isNew || existsSync(dataDir.pids)
-  if (isOurs) {
-    await chmod(dataDir.path, 0o700)
-    await letThrough(dataDir.path, owner)
-  }
+/** Refuses a folder of somebody else. */
+async function checkContent (folder: string): Promise<void> {
+  const entries = await readdir(folder)
+  if (basename(folder) === DEFAULT_NAME || entries.includes(MARK)) return
+  const others = entries.filter(it => !/^lock(\.\d+)?$/.test(it) && !HARMLESS.has(it))
+  if (others.length === 0) return
+  throw new RelayError('RELAY_CONFIG_INVALID',
+    `can't use the data folder ${folder}: it has other files (${printableLines(others[0])}); use an empty one with --data-dir`)
+}
+
+/** Closes what an earlier version left open. */
+async function closeToOthers (dataDir: Folders, owner: Owner): Promise<void> {
+  await chmod(dataDir.path, 0o700)
+  await letThrough(dataDir.path, owner)
   for (const folder of [dataDir.passwords, dataDir.kafka, dataDir.logs, dataDir.pids]) {
     if (existsSync(folder)) await chmod(folder, 0o700)
   }
@@ -191,7 +214,7 @@ const foldersOf = (path: string): Folders => ({
   postgres: followLink(join(path, 'postgres')),
   kafka: join(path, 'kafka-data'),
   logs: join(path, 'logs'),
-  pids: join(path, 'pids')
+  pids: join(path, MARK)
 })
 
 const programTraces = (dataDir: Folders): Trace[] => programNames.map(name => programTrace(dataDir.pids, name))

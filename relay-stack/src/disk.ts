@@ -8,9 +8,9 @@ import { statfs } from 'node:fs/promises'
 const ROOM_MIN_BYTES = 20 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
 
-/** A message that the disk is full; undefined: it is not, or unknown. */
+/** A message that the disk is full; undefined: it is not, or unknown, or a file system without blocks (/proc). */
 export async function fullDisk (folder: string): Promise<string | undefined> {
-  const room = await statfs(folder).then(it => it.bavail * it.bsize, () => Infinity)
+  const room = await statfs(folder).then(it => it.blocks > 0 ? it.bavail * it.bsize : Infinity, () => Infinity)
   return room < ROOM_MIN_BYTES ? `the disk of ${folder} is full` : undefined
 }
 

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { version } from 'relay-common'
 
 import { HISTORY_EVENTS_MAX } from './backfill.ts'
@@ -48,7 +48,7 @@ const simulatorOptions = [
 ] as const
 
 const dataDirOption = () => new Option('--data-dir <folder>', 'where data and logs are kept')
-  .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json')
+  .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json').argParser(parsePath)
 
 /** Declares the options. Their names, defaults and descriptions are only here. */
 export function createCommand (): Command {
@@ -61,7 +61,7 @@ export function createCommand (): Command {
     .addOption(new Option('--issuer', 'also run a development issuer of access tokens (env: RELAY_ISSUER=1)'))
     .addOption(dataDirOption())
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
-      .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
+      .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json').argParser(parsePath))
     .addOption(new Option('--event-log <log>', 'where events are kept (default: as before in this data ' +
       'folder; at its ' +
       'first start kafka if KAFKA_BOOTSTRAP_SERVERS is set or Java 17 and Maven are found, else postgres)')
@@ -127,6 +127,12 @@ export function parseFolder (args: readonly string[], environment: NodeJS.Proces
     .addOption(dataDirOption())
   parse(command, args, environment)
   return folderOf(command, 'dataDir', startedIn)
+}
+
+/** An empty one is mostly an unset variable of a script; it would be the current folder. */
+function parsePath (text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('Must not be empty.')
+  return text
 }
 
 function parse (command: Command, args: readonly string[], environment: NodeJS.ProcessEnv): void {

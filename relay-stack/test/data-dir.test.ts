@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { until } from '../../test-support/until.ts'
 import { publishLocalStack } from 'relay-common'
 
 import { openDataDir } from '../src/data-dir.ts'
+import { fullDisk } from '../src/disk.ts'
 import { openLogFiles } from '../src/log-files.ts'
 import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
 
@@ -56,6 +58,37 @@ suite('a data folder', () => {
     assert.equal(await fresh.readSentUntil(), undefined)
     assert.deepEqual((await readdir(folder)).sort(), ['kafka', 'lock', 'pids'])
     assert.deepEqual(await readdir(join(folder, 'kafka')), ['something'])
+  })
+
+  test('with other files is refused and stays unchanged, also with --fresh', async t => {
+    for (const name of ['notes.txt', 'logs', 'postgres', '.bashrc']) {
+      const folder = await makeFolder(t)
+      await mkdir(join(folder, name), { recursive: true })
+      await chmod(folder, 0o755)
+      for (const fresh of [false, true]) {
+        await assert.rejects(openDataDir(folder, fresh), {
+          code: 'RELAY_CONFIG_INVALID', message: new RegExp(`^can't use .*${folder}: it has other files \\(${name}\\);`)
+        })
+      }
+      assert.deepEqual(await readdir(folder), [name])
+      assert.equal((await stat(folder)).mode & 0o777, 0o755)
+    }
+  })
+
+  test('on a new disk, or beside the jars of Kafka, is taken', async t => {
+    for (const name of ['lost+found', 'kafka']) {
+      const folder = await makeFolder(t)
+      await mkdir(join(folder, name), { recursive: true })
+      await (await openDataDir(folder, false)).close()
+      await (await openDataDir(folder, true)).close()
+    }
+  })
+
+  test('that no file system can hold is one line, and not a full disk', { skip: !existsSync('/proc/self') }, async () => {
+    await assert.rejects(openDataDir('/proc/relay', false), {
+      code: 'RELAY_CONFIG_INVALID', message: /^can't use the data folder \/proc\/relay: no folder can be created there/
+    })
+    assert.equal(await fullDisk('/proc'), undefined)
   })
 
   test('stores up to when events were sent', async t => {

@@ -50,4 +50,7 @@ test('an invalid data folder is one line with the reason', async t => {
     assert.equal(await stack.exited, 1)
     assert.match(stack.text, new RegExp(`^can't use the data folder ${dataDir}: ${why}.*--data-dir\n$`))
   }
+  const empty = startStackProcess('', onPostgres)
+  assert.equal(await empty.exited, 1)
+  assert.match(empty.text, /^error: option '--data-dir <folder>' argument '' is invalid\. Must not be empty\.\n/)
 })
