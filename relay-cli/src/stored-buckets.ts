@@ -153,6 +153,11 @@ export class OnTheWay {
     return new OnTheWay(series)
   }
 
+  has (seriesId: number, timeMs: number, value: number): boolean {
+    const minute = this.#series.get(seriesId)?.get(bucketStartMs(MINUTE_MS, timeMs))
+    return minute !== undefined && minute.timesMs.some((it, n) => it === timeMs && minute.values[n] === value)
+  }
+
   /** Minutes of a device with readings on their way, in a range. */
   minutesOf (seriesId: number, fromMs: number, toMs: number): number[] {
     return [...this.#series.get(seriesId)?.keys() ?? []].filter(it => it >= fromMs && it < toMs).sort((a, b) => a - b)

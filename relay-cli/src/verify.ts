@@ -9,8 +9,8 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  catchUp, decodeEvent, levels, liftTimeLimits, readNextOffsets, RelayError, waitForPartitions, type ConsumerNews,
-  type Database, type DeviceEvent, type EventRules, type PoolClient, type RecordVisitor, type Topic
+  catchUp, decodeEvent, readNextOffsets, RelayError, waitForPartitions, type ConsumerNews,
+  type DeviceEvent, type EventRules, type PoolClient, type RecordVisitor, type Topic
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
@@ -22,6 +22,7 @@ import {
 } from './output.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 import { Journaled } from './journaled.ts'
+import { openSnapshot } from './snapshot.ts'
 import { OnTheWay } from './stored-buckets.ts'
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
@@ -50,7 +51,7 @@ async function verify (
   if (fromMs >= toMs) throw new RelayError('RELAY_RANGE_INVALID', '--from must be before --to')
   await using site = await openSite()
   await using files = await openDayFiles()
-  using snapshot = await openSnapshot(site)
+  using snapshot = await openSnapshot(site.database)
   const topic = await topicOf(site, site.config.EVENTS_TOPIC)
   const targets = await readNextOffsets(snapshot, topic.topicId)
   const homes = await readHomes(snapshot.client, topic)
@@ -88,24 +89,6 @@ async function verify (
     }
   }
   if (counts.differences > 0) process.exitCode = 1
-}
-
-/** A connection with a snapshot of the database. */
-interface Snapshot extends Pick<Database, 'queryPrepared'> {
-  readonly client: PoolClient
-}
-
-async function openSnapshot ({ database }: Site): Promise<Snapshot & Disposable> {
-  const client = await database.connect()
-  await liftTimeLimits(client)
-  await client.query('begin isolation level repeatable read, read only')
-  // before the snapshot, which the first query takes: it would lack rows of partitions merged after it
-  await client.query(`lock table only ${levels.map(it => it.table).join(', only ')} in access share mode`)
-  return {
-    client,
-    queryPrepared: async (name, text, values) => (await client.query({ name, text, values })).rows,
-    [Symbol.dispose]: () => client.release(true)
-  }
 }
 
 async function readHomes (client: PoolClient, { partitions }: Topic): Promise<number> {
