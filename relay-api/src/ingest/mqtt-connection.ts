@@ -6,10 +6,9 @@
  *       ▼                                          ▼ the token is not accepted any more
  *     closed ◀───────────────────────────────── closed
  *
- * The login is in mqtt-login.ts. Packets are read one by one (mqtt-reader.ts). One that can't be handled now keeps its
- * place, and nothing more is read:
+ * The login is in mqtt-login.ts. A packet waits, and nothing after it is read (mqtt-reader.ts), as long as:
  *
- *     login in progress | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
+ *     the login is in progress | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
  *
  * A client may leave a will with its CONNECT: a message that is handled as its last one. It is dropped if the client
  * says goodbye, loses its permission, or if we close the connection.
