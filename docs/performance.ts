@@ -170,7 +170,7 @@ const sections: Readonly<Record<string, () => string>> = {
 
 const NOT_MEASURED = 'Not measured yet.'
 
-/** Fleets that went to databases as well; figures of before had none. */
+/** Fleets that were also sent to databases; older figures have none. */
 const withPeers = () => (read('live')?.cases ?? []).filter(it => it.beside?.length > 0)
 
 function render<N extends keyof Results> (
@@ -187,7 +187,7 @@ function circumstances ({ date, commit, machine, versions, isQuick }: Circumstan
     (isQuick ? '. **A quick run: no more than a hint.**' : '.')
 }
 
-/** Times over those of Relay. Where a peer is faster is said first. */
+/** Times relative to those of Relay. Faster peers come first. */
 function renderHistory ({ name, devices, readings, peers, date, commit }: HistoryResult): string[] {
   const [relay, ...others] = peers
   const timeRatio = (peer: typeof relay, n: number) => peer.queries[n].ms.median / relay.queries[n].ms.median
@@ -238,7 +238,7 @@ function ratioTable ({ ratios }: CompressionResult): string {
 
 const ingestWays: readonly IngestWay[] = ['HTTP, one event a body', 'HTTP, 1,000 events a body', 'MQTT, QoS 1']
 
-/** The aims, and what was measured. */
+/** The aims and the measured values. */
 function renderTargets (): string {
   const plain = read('processor')?.compressions[0]
   const relay = plain?.summary.find(it => it.who === RELAY_PROCESSOR)

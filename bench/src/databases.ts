@@ -1,6 +1,6 @@
 /**
  * Relay beside databases that hold the same readings: the same history, the same last hour with resends and late
- * readings, the same queries. Each has the machine to itself, and nothing is written while queries are asked.
+ * readings, the same queries. Each runs alone on the machine, and nothing is written during queries.
  * Every answer is compared with a plain computation over all readings, each counted once.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -61,7 +61,7 @@ export interface QueryResult {
   readonly ms: Spread
   readonly asked: number
   readonly wrong: number
-  /** what the first wrong answer said, for what */
+  /** the first wrong answer, and its query */
   readonly fault?: string
 }
 
@@ -70,7 +70,7 @@ interface History extends StoredSettings {
 }
 
 const ZONES = 10
-/** After this time no more queries of a kind are asked. */
+/** After this time no more queries of a kind are sent. */
 const GROUP_LIMIT_MS = 60_000
 
 const openers: ReadonlyArray<(folder: string) => Promise<DatabasePeer>> = [openWithServers, openQuestDb, openRows]

@@ -24,7 +24,7 @@ export type LivePeerName = typeof livePeerNames[number]
 export interface LivePeer extends LiveAnswers {
   readonly name: string
   readonly eventsPerSecond: number
-  /** of all its processes, the fleet and who asks apart */
+  /** of all its processes, without the fleet and the query client */
   readonly cpuUsPerEvent: number
   /** that the system wrote to disk for them */
   readonly writtenBytesPerEvent: number
@@ -42,7 +42,7 @@ export function readLivePeers (text: string): LivePeerName[] {
   })
 }
 
-/** What a fleet has sent so far. */
+/** Counts of what a fleet has sent so far. */
 export interface FleetReport {
   sent: number
   acknowledged: number
@@ -112,7 +112,7 @@ export function startFleet ({ devices, intervalS, late, resent }: LiveOptions, s
   })
   const ending = endWith(child)
   const failed = once(child, 'exit').then(([code]): never => { throw new Error(`the fleet ended with ${code}`) })
-  failed.catch(() => {}) // reported to whoever asks next
+  failed.catch(() => {}) // reported at the next call
   const ask = async (what: 'report' | 'end') => {
     if (child.connected) child.send(what)
     const [report] = await Promise.race([failed, once(child, 'message')]) as [FleetReport]

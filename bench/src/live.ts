@@ -197,7 +197,7 @@ function nameOf ({ devices, intervalS, late, resent }: LiveCase): string {
   return [devices, intervalS, late, resent].join()
 }
 
-/** What was used and written up to a moment. */
+/** CPU time and written bytes up to a moment. */
 interface Look {
   readonly atMs: number
   readonly processor: number

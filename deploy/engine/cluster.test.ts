@@ -25,7 +25,7 @@ const SETTLED = 'settled'
 const PROGRESS = 10
 const PROGRESS_MAX_MS = 120_000
 
-/** What the answers about the zone SETTLED are held against. */
+/** Expected answers about the zone SETTLED. */
 let settled: Counted
 
 /** The clients of a site, while something is done to it. */

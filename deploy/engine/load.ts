@@ -1,6 +1,6 @@
 /**
- * What clients do while containers die: events of a fleet of the test's own are sent to the API, each until it is
- * accepted, and questions are asked whose answers are known.
+ * Clients while containers die: events of the test's own fleet are sent to the API, each until it is
+ * accepted, and queries with known answers are sent.
  */
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,17 +17,17 @@ const AGAIN_MS = 200
 const REQUEST_TIMEOUT_MS = 15_000
 const LATE_DAYS = 10
 
-/** What a plain count says of events. */
+/** Counts of the sent events. */
 export interface Counted { readonly count: number, readonly sum: number }
 
-/** How the requests of a client went, which it makes one after the other. */
+/** Results of a client's requests, which are sent one after the other. */
 export interface Requests {
   readonly succeeded: number
   /** status and body, or the error of the connection */
   readonly failed: readonly string[]
   /** longest time from one request that succeeded to the next one */
   readonly longestGapMs: number
-  /** Stops after the next request that succeeds. @throws what was wrong with an answer */
+  /** Stops after the next request that succeeds. @throws if an answer was wrong */
   stop (): Promise<void>
 }
 
@@ -86,7 +86,7 @@ async function request (port: number, path: string, body?: string): Promise<{
 }
 
 /**
- * Sends events, and those of a request that failed again: each counts once.
+ * Sends events, and repeats failed requests: each event counts once.
  * @param startMs the first event's time; each further one is a millisecond later, and every tenth ten days older
  */
 export function startLoad (port: number, zone: string, startMs: number): Load {
@@ -109,7 +109,7 @@ export function startLoad (port: number, zone: string, startMs: number): Load {
   return Object.assign(requests, { sent })
 }
 
-/** Holds the answers about a load against a plain count of it. */
+/** Compares the answers about a load with a plain count of it. */
 export async function assertCounted (site: Site, { sent }: Load, zone: string): Promise<void> {
   const question = `/api/v1/aggregates?zone=${zone}&start=-20d&end=${inAnHour()}&interval=range&stats=count,sum`
   let answer: any
@@ -121,12 +121,12 @@ export async function assertCounted (site: Site, { sent }: Load, zone: string): 
   assert.deepEqual({ count, sum }, sent)
 }
 
-/** The two ways to ask for the readings of a zone. */
+/** The two routes for the readings of a zone. */
 export type Way = 'v1' | 'events'
 
 /**
- * Asks for the readings of a zone that gets no more of them. No question is asked twice, for answers of the past are
- * remembered. A wrong answer ends it, and `stop` throws that.
+ * Queries the readings of a zone that gets no new ones. No query is repeated, because past answers are cached. A wrong
+ * answer ends it, and `stop` throws that.
  */
 export function startQuestions (port: number, way: Way, zone: string, { count, sum }: Counted): Requests {
   const fromMs = Date.now() - 20 * DAY_MS

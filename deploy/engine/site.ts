@@ -1,6 +1,6 @@
 /**
- * A site of compose.yaml, and of files over it, on a real engine, beside whatever else runs there: a project, volumes
- * and ports of its own, which `close` removes.
+ * A site of compose.yaml and further files on a real engine, with its own project, volumes and ports, which `close`
+ * removes.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -22,7 +22,7 @@ export interface Container {
   readonly id: string
   readonly service: string
   readonly state: string
-  /** empty where its image has no check */
+  /** empty if its image has no check */
   readonly health: string
 }
 
@@ -32,19 +32,19 @@ export interface Site {
   compose (...args: readonly string[]): Promise<string>
   /** Runs a line of the documentation, as people paste it into their shell. @returns what it wrote to stdout */
   paste (line: string): Promise<string>
-  /** Takes another COMPOSE_FILE from now on. */
+  /** Uses another COMPOSE_FILE from now on. */
   use (composeFile: string): void
-  /** All containers, those that have ended too; with a service, its own. */
+  /** All containers, including ended ones; with a service, only its containers. */
   containers (service?: string): Promise<Container[]>
-  /** Waits until every container is well, but those of services that end. @throws with what is not */
+  /** Waits until every container is healthy, except for services that end. @throws with the unhealthy ones */
   untilWell (): Promise<void>
-  /** Ends the main process of a container as a fault would, so that the engine starts it again. */
+  /** Kills the main process of a container, so that the engine starts it again. */
   crash (id: string): Promise<void>
   /** GET of the API with the token. */
   ask (path: string): Promise<{ readonly status: number, readonly body: any }>
   /** Runs a statement as the owner of the database. @returns its only value */
   psql (statement: string): Promise<string>
-  /** Recomputes the last 15 days from the log. @returns what it says. @throws with the differences, if there are any */
+  /** Recomputes the last 15 days from the log. @returns its output @throws if there are differences */
   verify (): Promise<string>
   close (): Promise<void>
 }
@@ -95,7 +95,7 @@ export async function openSite (composeFile: string): Promise<Site> {
   const close = async () => {
     await compose('--profile', '*', 'down', '--volumes', '--remove-orphans', '--timeout', '30')
   }
-  await close() // what a run that was killed has left
+  await close() // the rest of a killed run
   return {
     ports,
     compose,

@@ -6,7 +6,7 @@ import type { Site } from './site.ts'
 
 interface Target { readonly health: string, readonly scrapeUrl: string, readonly lastError: string }
 
-/** Starts it beside a site: Prometheus has to reach every part and to have its rules, and the probe to be content. */
+/** Starts it beside a site. Prometheus must reach every part and have its rules, and the probe must succeed. */
 export async function assertWatched (site: Site, targets: number): Promise<void> {
   await site.paste('docker compose --profile monitoring up -d')
   await site.untilWell()

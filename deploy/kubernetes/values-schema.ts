@@ -6,7 +6,7 @@ import type { TObject } from 'typebox'
 import { apiSettings } from '../../relay-api/src/config.ts'
 import { processorSettings } from '../../relay-processor/src/config.ts'
 
-/** Settings that the chart makes of other values, or that are the image's. */
+/** Settings that the chart derives from other values, or that the image sets. */
 export const chartSettings: ReadonlySet<string> = new Set([
   'HOST', 'API_PORT', 'METRICS_PORT', 'HEALTH_PORT', 'SHUTDOWN_DRAIN_MS', 'SHUTDOWN_TIMEOUT_MS', 'CONSUMER_INSTANCE_ID',
   'DATABASE_URL', 'DATABASE_LISTEN_URL', 'DATABASE_REPLICA_URL',
@@ -34,11 +34,11 @@ const text: Schema = { type: 'string' }
 const flag: Schema = { type: 'boolean' }
 const port = integer(1, 65_535)
 const texts = map(text)
-/** Kubernetes knows what is in it. */
+/** Its content is checked by Kubernetes. */
 const free: Schema = { type: 'object' }
 const freeList = list(free)
 
-/** What JSON Schema keeps of a setting. */
+/** The part of a setting that JSON Schema can express. */
 interface Setting {
   readonly type: string
   readonly description?: string
@@ -48,7 +48,7 @@ interface Setting {
   readonly maximum?: number
 }
 
-/** The settings that all of these programs have. A value must suit each of them. */
+/** The settings that all of these programs have. A value must be valid for each of them. */
 function settingsOf (...programs: TObject[]): Schema {
   const [first] = programs
   const names = Object.keys(first.properties).filter(

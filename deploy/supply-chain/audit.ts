@@ -1,9 +1,9 @@
-/** What is known against the dependencies that run in production, by `npm audit`. */
+/** Known vulnerabilities of the dependencies that run in production, by `npm audit`. */
 import { spawnSync } from 'node:child_process'
 
 export type Audit =
   | { readonly kind: 'done', readonly refused: readonly string[], readonly tolerated: number }
-  /** nobody was asked, or nobody answered: that nothing is known then says nothing */
+  /** the registry was not asked or did not answer, so nothing is known */
   | { readonly kind: 'not-done', readonly why: string }
 
 interface Vulnerability {
@@ -21,7 +21,7 @@ interface NpmAudit {
 
 const refusedSeverities: ReadonlySet<string> = new Set(['high', 'critical'])
 
-/** @param registry where to ask; undefined: where npm is set up to */
+/** @param registry address of the registry; undefined: that of npm's configuration */
 export function auditDependencies (root: string, registry?: string): Audit {
   const where = registry === undefined ? [] : [`--registry=${registry}`]
   const args = ['audit', '--omit=dev', '--json', '--fetch-retries=1', ...where]
@@ -29,7 +29,7 @@ export function auditDependencies (root: string, registry?: string): Audit {
   return error ? { kind: 'not-done', why: error.message } : judgeAudit(stdout)
 }
 
-/** @param json what `npm audit --json` wrote */
+/** @param json output of `npm audit --json` */
 export function judgeAudit (json: string): Audit {
   let said: NpmAudit | null
   try {

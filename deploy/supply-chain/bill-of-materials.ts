@@ -1,6 +1,6 @@
 /**
- * The list of all that Relay is made of, in CycloneDX, by `npm sbom` from the lock file. What is for building and
- * testing alone is marked in it: with --omit=dev npm would leave out what is for both.
+ * The bill of materials of Relay in CycloneDX, by `npm sbom` from the lock file. Packages only for building and testing
+ * are marked in it, because --omit=dev of npm would also omit packages that are used in both ways.
  */
 import { execFileSync } from 'node:child_process'
 
@@ -13,7 +13,7 @@ export function makeBillOfMaterials (root: string): string {
   return execFileSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: BYTES_MAX })
 }
 
-/** What is wrong with a list: a line each. */
+/** The faults of a list, one per line. */
 export function faultsOf (json: string, packages: readonly LockedPackage[]): string[] {
   const bom = JSON.parse(json) as {
     readonly bomFormat?: string

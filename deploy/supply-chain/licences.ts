@@ -1,4 +1,4 @@
-/** Whether all that Relay is built from may be used, changed and passed on, with no condition on anybody's own code. */
+/** Checks that all dependencies may be used, changed and passed on, without conditions on anybody's own code. */
 import type { LockedPackage } from './lockfile.ts'
 
 /** SPDX identifiers of permissive licences. */
@@ -8,8 +8,8 @@ const permissive: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether an SPDX expression leaves us a choice that is permissive. Expressions within expressions, and `WITH`, are for
- * a human to look at: they are refused.
+ * Whether an SPDX expression allows a permissive choice. Nested expressions and `WITH` are refused, because a person
+ * must look at them.
  */
 export function isPermissive (expression: string | undefined): boolean {
   const choices = (expression ?? '').replace(/^\((.*)\)$/, '$1').split(' OR ')
@@ -19,11 +19,11 @@ export function isPermissive (expression: string | undefined): boolean {
 }
 
 /**
- * What asks to pass on changes of its own files alone: for tools of ours, which nobody is given, that is no condition.
+ * Licences with conditions only for changes of their own files. For tools that we do not distribute, that is none.
  */
 const ofTools: ReadonlySet<string> = new Set(['MPL-2.0'])
 
-/** What is under another licence, or under none that it says: a line each. */
+/** Dependencies with another licence, or without a stated one, one per line. */
 export function refusedLicences (packages: readonly LockedPackage[]): string[] {
   return packages.filter(it => !isPermissive(it.license) && !(it.isDev && ofTools.has(it.license ?? '')))
     .map(({ name, version, license }) => `${name}@${version} is under ${license ?? 'no declared licence'}`)

@@ -1,14 +1,14 @@
-/** package-lock.json as data: every package of others that an install may bring. */
+/** package-lock.json as data: every third-party package that an install may bring. */
 import { readFileSync } from 'node:fs'
 
 export interface LockedPackage {
   readonly name: string
   readonly version: string
-  /** an SPDX expression; undefined: it says none */
+  /** an SPDX expression; undefined: none is stated */
   readonly license?: string
-  /** for building and testing alone */
+  /** only for building and testing */
   readonly isDev: boolean
-  /** npm would run a script of its own, if it may */
+  /** whether it has an install script, which npm would run if allowed */
   readonly hasInstallScript: boolean
 }
 
@@ -28,7 +28,7 @@ const lockfile = new URL('../../package-lock.json', import.meta.url)
 export function readLockfile (): LockedPackage[] {
   const { packages } = JSON.parse(readFileSync(lockfile, 'utf8')) as { packages: Record<string, LockEntry> }
   return Object.entries(packages)
-    .filter(([place, { link }]) => place.includes(FOLDER) && !link) // else a workspace of ours
+    .filter(([place, { link }]) => place.includes(FOLDER) && !link) // links are workspaces of this repository
     .map(([place, { name, version, license, dev = false, hasInstallScript = false }]) => ({
       name: name ?? place.slice(place.lastIndexOf(FOLDER) + FOLDER.length),
       version,

@@ -1,6 +1,6 @@
 /**
- * Checks what Relay is made of: licences, what is known against dependencies, and the list of them, which goes to
- * `build/relay.cdx.json`. Exit 1 for what is refused; with AUDIT_REQUIRED, for an audit that could not be done as well.
+ * Checks the dependencies: licences, known vulnerabilities, and the bill of materials, which is written to
+ * `build/relay.cdx.json`. Exits with 1 if something is refused, and with AUDIT_REQUIRED also if the audit failed.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -20,8 +20,8 @@ export interface NotReplayed {
 const KEY_PRINCIPAL = 'key:'
 
 /**
- * Says which letters may be sent to the events topic: those of an event that its sender might send when it was refused,
- * and may send now where its key is still there. What was in that topic before may always go there again.
+ * Decides which letters may be sent to the events topic. A letter that was refused by the API needs a sender who was
+ * allowed to send its event then, and still is if its key exists. A letter from that topic may always be sent again.
  * @returns why a letter is not sent; undefined: it may be. `again`: also one that was replayed before
  */
 export function openReplayGuard (
@@ -60,8 +60,8 @@ export interface ReplayTopics {
 }
 
 /**
- * Sends letters, then marks them: killed in between, they are sent once more, which counts once if they are events, and
- * is another letter if not.
+ * Sends letters, then marks them. After a crash in between they are sent again by the next replay: events count once,
+ * and invalid ones become another letter.
  * @param send appends records to a topic; resolves when they are durable
  */
 export async function replayLetters (

@@ -38,30 +38,31 @@ export interface LetterFilter {
 }
 
 /**
- * Called with each record that is read: shows how far reading is, or makes it wait, so that others have their turn.
- * What it throws ends the reading.
+ * Called with each record that is read. It may report progress, or return a promise to make the reading wait for
+ * others. If it throws, the reading ends.
  */
 export type OnRecord = (read: bigint, total: bigint) => Promise<void> | undefined | void
 
-/** A letter that was replayed has a marker behind it in the dead letters: this header, with its place. */
+/** Header of the marker of a replayed letter, later in the topic; its value is the place of the letter. */
 export const REPLAYED_HEADER = 'relay-replayed'
 export const REPLAYED_AT_HEADER = 'relay-replayed-at'
 
 const PLACE = /^(\d{1,9}):(\d{1,19})$/
 
-/** @returns undefined for what is not `<partition>:<offset>` */
+/** @returns undefined if the text is not `<partition>:<offset>` */
 export function parseLetterPlace (text: string): LetterPlace | undefined {
   const place = PLACE.exec(text)
   return place ? { partition: Number(place[1]), offset: BigInt(place[2]) } : undefined
 }
 
-/** Bytes that are kept of a first reading: keys and values, and so many for all else of a record. */
+/** Memory for letters while the topic is read to its end. */
 const KEPT_MAX_BYTES = 16 * 1024 * 1024
+/** of a letter, besides its key and value */
 const RECORD_BYTES = 500
 
 /**
- * Finds letters, with their bytes, in the order of their partitions and offsets. What was found while the topic was
- * read to its end is not read once more, unless it is more than memory is for.
+ * Finds letters, with their bytes, in the order of their partitions and offsets. Letters that were kept while the topic
+ * was read to its end are not read again.
  */
 export async function findLetters (
   from: LetterTopic, filter: LetterFilter, onRecord?: OnRecord
@@ -84,7 +85,7 @@ export async function findLetters (
 interface Found {
   readonly replays: Replays
   readonly kept: readonly LoggedRecord[]
-  /** the first that was not kept */
+  /** first offset that was not kept */
   readonly more: LoggedRecord | undefined
 }
 
@@ -101,14 +102,14 @@ async function * lettersOf (
   }
 }
 
-/** A letter without its bytes: many of them can be kept. */
+/** A letter without its bytes, because many of them are kept. */
 export interface ListedLetter extends Omit<Letter, 'key' | 'value'> {
   readonly device: string | undefined
-  /** of its value; undefined: it has none */
+  /** size of its value; undefined: it has none */
   readonly keptBytes: number | undefined
 }
 
-/** What anybody wrote may be long, and a list is of many. */
+/** Senders may write long texts, and a list has many letters. */
 const LISTED_CHARACTERS_MAX = 1_000
 
 export function listedLetter ({ key, value, ...rest }: Letter): ListedLetter {
@@ -121,28 +122,28 @@ export function listedLetter ({ key, value, ...rest }: Letter): ListedLetter {
   }
 }
 
-/** A copy: a part of a text would hold all of it. */
+/** A copy, because a substring would keep the whole text in memory. */
 function excerpt (text: string): string {
   return text.length <= LISTED_CHARACTERS_MAX ? text : Buffer.from(text.slice(0, LISTED_CHARACTERS_MAX)).toString()
 }
 
-/** Where a list goes on: behind this letter. */
+/** A list continues after this letter. */
 export interface ListPosition extends LetterPlace {
   readonly timeMs: number
 }
 
 export interface LetterList {
-  /** the newest first; letters of one time in the order of the log, turned round */
+  /** the newest first; letters of equal time in reverse order of the log */
   readonly letters: readonly ListedLetter[]
-  /** how many older ones there are */
+  /** number of older letters */
   readonly older: number
-  /** of all that the filter lets through, by reason; `other`: one that this version does not know */
+  /** number of all letters that match the filter, by reason; `other`: reasons unknown to this version */
   readonly reasons: ReadonlyMap<string, number>
 }
 
 /**
  * Lists the newest letters.
- * @param options limit: 1 or more; behind: only older ones than this; isSeen: leaves out what the caller may not see
+ * @param options limit: 1 or more; behind: only older ones than this; isSeen: whether the caller may see a letter
  */
 export async function listLetters (
   from: LetterTopic, filter: LetterFilter,
@@ -180,10 +181,10 @@ function newestFirst (a: ListPosition, b: ListPosition): number {
   return b.timeMs - a.timeMs || b.partition - a.partition || Number(b.offset - a.offset)
 }
 
-/** Markers are younger than their letter, but for clocks of machines that differ. */
+/** Markers are younger than their letter, except for differences between clocks. */
 const CLOCKS_APART_MS = 60 * 60 * 1000
 
-/** Reads letters by their places. Places where there is no letter are left out. */
+/** Reads letters by their places; places without a letter are omitted. */
 export async function readLetters (
   from: LetterTopic, places: readonly LetterPlace[], onRecord?: OnRecord
 ): Promise<Letter[]> {
@@ -204,16 +205,16 @@ export async function readLetters (
   return found.map(it => toLetter(it, replays)!)
 }
 
-/** The device of a letter: as its JSON says where it is one with a device id, else the key. */
+/** The device of a letter: the device id in its JSON, else its key. */
 export function deviceOf ({ key, value }: Pick<Letter, 'key' | 'value'>): string | undefined {
   try {
     const { deviceId } = JSON.parse(String(value)) as { deviceId?: unknown }
     if (typeof deviceId === 'string') return deviceId
-  } catch {} // many letters are here for not being JSON
+  } catch {} // many letters are not JSON
   return key?.toString()
 }
 
-/** A stretch of a partition. */
+/** A range of a partition. */
 interface Part {
   readonly partition: number
   readonly first: bigint
@@ -241,7 +242,7 @@ async function * readParts (
   }
 }
 
-/** By the places of the letters that were replayed: when. */
+/** By place of the replayed letters, the time of the replay. */
 type Replays = Map<string, string>
 
 function noteReplay ({ headers }: LoggedRecord, replays: Replays): void {
@@ -254,7 +255,7 @@ function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, rep
   return info && { ...info, partition, offset, place, key, value, replayedAt: replays.get(place) }
 }
 
-/** What was read is a part of all that came with it, which would stay in memory too. */
+/** A copy, because the record is a slice of a whole network read, which would stay in memory too. */
 function copyOf (record: LoggedRecord): LoggedRecord {
   const copy = (bytes: Buffer | null) => bytes && Buffer.from(bytes)
   return { ...record, key: copy(record.key), value: copy(record.value) }

@@ -10,7 +10,7 @@ import type { Logger } from './log.ts'
 import { version } from './version.ts'
 import { within } from './within.ts'
 
-/** What a program measured since its report before; undefined: it did nothing that could be measured. */
+/** Measurements of a program since its previous report; undefined: nothing to measure. */
 export interface ProgramMeasurements {
   readonly readingsPerSecond?: number
   /** how long a flush took to write, on average */

@@ -1,7 +1,9 @@
 /**
- * History of the simulated fleet, sent beside live events: 24 hours at the first start of a data folder, then what was
- * missed while the stack was off. A second simulator sends it and ends; only then is it recorded as sent. So one that
- * was killed is repeated, which is harmless: events are functions of time, and a duplicate counts once.
+ * History of the simulated fleet: 24 hours at the first start of a data folder, then the time in which the stack was
+ * off. Live events wait for a history of up to HISTORY_FIRST_EVENTS_MAX events, and are sent beside a longer one.
+ *
+ * A second simulator sends it and ends; only then is it recorded as sent. So one that was killed is repeated, which is
+ * harmless: events are functions of time, and a duplicate counts once.
  */
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'

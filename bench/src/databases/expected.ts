@@ -9,7 +9,7 @@ import { TOP } from './queries.ts'
 import { readingsPerHour, storedHours, tailReadings, type Stored } from './readings.ts'
 import { readingTimeMs, type FleetDevice } from '../history-fleet.ts'
 
-/** Neumaier's sum: what it lacks is far below what averages are compared by. */
+/** Neumaier's sum: its error is far below the tolerance of the comparison. */
 class ExpectedTotal {
   count = 0
   min = Infinity
@@ -126,7 +126,7 @@ function totalOf ({ query, rows }: Asked, device: FleetDevice, timeMs: number): 
 const clocks = new Map<string, Intl.DateTimeFormat>()
 const days = new Map<string, string>()
 
-/** Hours of a clock that is whole hours from UTC are hours of UTC; days are what it shows. */
+/** In a zone with whole hours of offset, hours are hours of UTC, and days those of its clock. */
 function rowOf ({ interval, timeZone }: RangeQuery & { kind: 'rows' }, timeMs: number): string | number {
   const hourMs = Math.floor(timeMs / HOUR_MS) * HOUR_MS
   if (interval === 'hour') return hourMs

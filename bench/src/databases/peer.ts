@@ -12,6 +12,6 @@ export interface DatabasePeer extends AsyncDisposable {
   ask (query: BenchmarkQuery): Promise<Answer>
   /** of all its processes */
   readUsage (): Promise<Usage>
-  /** of what it keeps on disk */
+  /** size of its data on disk */
   readSizeBytes (): Promise<number>
 }

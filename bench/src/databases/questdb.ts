@@ -14,7 +14,7 @@ import { TOP, type Answer, type BenchmarkQuery, type Selection } from './queries
 import { inBatches, orderOfDevices, storedSteps, tailReadings } from './readings.ts'
 
 const LINES_PER_REQUEST = 50_000
-/** after so many rows it may apply its whole log, which could fill the disk */
+/** rows after which we wait until its log is applied, because a long log could fill the disk */
 const APPLY_ROWS = 20_000_000
 
 export async function openQuestDb (folder: string): Promise<DatabasePeer> {
@@ -103,7 +103,7 @@ function whereOf (selection: Selection, startMs: number, endMs: number): string 
 const toRows = (rows: readonly Cell[][]): Answer =>
   rows.map(([count, min, max, avg]) => ({ count: Number(count), min: Number(min), max: Number(max), avg: Number(avg) }))
 
-/** What a folder takes on the disk: its files may be longer than what is written of them. */
+/** Disk usage of a folder: files may be sparse. */
 async function sizeOf (folder: string): Promise<number> {
   let blocks = 0
   for (const it of await readdir(folder, { recursive: true, withFileTypes: true })) {

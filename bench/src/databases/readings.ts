@@ -122,7 +122,7 @@ export function * tailReadings (stored: Stored): Generator<TailReading> {
   }
 }
 
-/** Cuts what is sent into batches. */
+/** Splits readings into batches. */
 export function * inBatches<T> (items: Iterable<T>, size: number): Generator<T[]> {
   let batch: T[] = []
   for (const it of items) {

@@ -65,7 +65,7 @@ export function connectionOptions (settings: DatabaseSettings) {
       }
 }
 
-/** A URL is seen by whoever sees the environment, so its password may be in `POSTGRES_PASSWORD_FILE`. */
+/** A URL is visible to everybody who sees the environment, so its password may be in `POSTGRES_PASSWORD_FILE`. */
 function withPassword (text: string, password: string): string {
   const url = URL.parse(text)
   if (!url || password === '' || url.password !== '' || url.searchParams.has('password')) return text

@@ -1,5 +1,5 @@
 /**
- * The database: a pool of connections to PostgreSQL, and what a statement may ask of it.
+ * The database: a pool of connections to PostgreSQL, and how statements use them.
  *
  *     pool ──connection──▶ statement ──rows──▶ whole (query), or one by one at the pace of the caller (stream-rows.ts)
  *                              └── the caller's signal ends it (until-aborted.ts)

@@ -1,5 +1,5 @@
 /**
- * Checks whether a database answers, on a connection of its own. That costs a server next to nothing, so a busy one
+ * Checks whether a database answers, on a separate connection. That costs a server almost nothing, so a busy one
  * answers too.
  */
 import { Client } from 'pg'

@@ -4,7 +4,7 @@
  *
  *     start(partition, offset) ──▶ reading ──records──▶ buffer ──take()──▶ the owner
  *              ▲                      │ └── connection lost: again, with backoff
- *              └────── gap ◀──────────┘ the offset is before the start of the log or behind its end
+ *              └────── gap ◀──────────┘ the offset is before the start of the log or after its end
  *
  * The statement runs on a connection of the pool, not on the one that listens: heartbeats must not wait behind a long
  * answer, and a COPY swallows notifications.
