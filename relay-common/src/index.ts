@@ -55,7 +55,7 @@ export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReaso
 export type { KafkaSettings } from './event-log/kafka-client.ts'
 export { catchUp, waitForPartitions } from './event-log/catch-up.ts'
 export { warnOfCompaction } from './event-log/compacted-topic.ts'
-export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
+export { groupOver, serveGroup, splitGroup } from './event-log/split-group.ts'
 export { partitionOf } from './event-log/key-partition.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'

@@ -7,7 +7,7 @@
  *     kafka-reader.ts       reads record by record, for tools
  *     kafka-consumer.ts     one sequence of news
  *     kafka-group.ts        our partitions: by kafka-membership.ts (KIP-848) or kafka-classic-membership.ts;
- *                           kafka-group-protocol.ts chooses; group.ts shares a membership among threads
+ *                           kafka-group-protocol.ts chooses; split-group.ts shares a membership among threads
  *     kafka-fetcher.ts      reads ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
  */
 import { ConfigResourceTypes, type describeConfigsV4 } from '@platformatic/kafka'

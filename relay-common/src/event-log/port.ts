@@ -36,7 +36,7 @@ export interface EventLog {
   openProducer (): Promise<EventProducer>
   /**
    * Opens a consumer, which joins the group.
-   * @param join how it joins, if not by its own membership: see `group.ts`
+   * @param join how it joins, if not by its own membership: see `split-group.ts`
    * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
    */
   openConsumer (settings: ConsumerSettings, join?: JoinGroup): Promise<EventConsumer>

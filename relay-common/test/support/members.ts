@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { MessageChannel } from 'node:worker_threads'
 
-import { groupOver, serveGroup, splitGroup } from '../../src/event-log/group.ts'
+import { groupOver, serveGroup, splitGroup } from '../../src/event-log/split-group.ts'
 import type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, JoinGroup, RecordSet
 } from '../../src/event-log/port.ts'

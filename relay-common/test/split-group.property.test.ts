@@ -6,7 +6,7 @@ import fc from 'fast-check'
 
 import { until } from '../../test-support/until.ts'
 import { RelayError } from '../src/errors.ts'
-import { groupOver, serveGroup, splitGroup } from '../src/event-log/group.ts'
+import { groupOver, serveGroup, splitGroup } from '../src/event-log/split-group.ts'
 import type { GroupEvents, JoinGroup } from '../src/event-log/port.ts'
 
 const topic = { name: 'iot-events', topicId: 'a-topic', partitions: 100 }
