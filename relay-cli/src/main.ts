@@ -17,6 +17,7 @@ import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
 import { addMigrate } from './migrate.ts'
 import { addProbe } from './probe.ts'
+import { addProgress } from './progress.ts'
 import { addQuery } from './query.ts'
 import { addRepair } from './repair.ts'
 import { addReplay } from './replay.ts'
@@ -44,8 +45,8 @@ const program = new Command('relay')
   .showHelpAfterError('(see --help)')
   .exitOverride()
 const commands = [
-  addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys,
-  addMigrate, addTrace
+  addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay,
+  addProgress, addKeys, addMigrate, addTrace
 ]
 for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()

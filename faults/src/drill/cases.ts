@@ -2,8 +2,11 @@
 import { databaseLost } from './cases/database-lost.ts'
 import { passwordsLost } from './cases/passwords-lost.ts'
 import { primaryLost } from './cases/primary-lost.ts'
+import { siteElsewhere } from './cases/site-elsewhere.ts'
 import { topicLost } from './cases/topic-lost.ts'
 import { wrongChange } from './cases/wrong-change.ts'
 import type { Drill } from './drill.ts'
 
-export const drills: readonly Drill[] = [databaseLost(), wrongChange(), primaryLost(), topicLost, passwordsLost]
+export const drills: readonly Drill[] = [
+  databaseLost(), wrongChange(), primaryLost(), topicLost, passwordsLost, siteElsewhere()
+]

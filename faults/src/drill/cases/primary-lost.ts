@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { until } from '../../../../test-support/until.ts'
 import type { Drill } from '../drill.ts'
+import type { DrillSite } from '../site.ts'
 import { lastReplayedMs } from './database-lost.ts'
 
 const UNSENT_MS = 3_000
@@ -12,11 +13,7 @@ export function primaryLost (): Drill {
   return {
     name: 'primary-lost',
     title: 'primary lost: a replica without its last commits promoted',
-    async prepare ({ operator, database }) {
-      await operator.follow('Set up a replica')
-      await until('the replica to stream', async () =>
-        (await database.query("select from pg_stat_replication where state = 'streaming'")).length === 1)
-    },
+    prepare: setUpReplica,
     async destroy ({ replication, databaseHost }) {
       replication.isRefusing = true
       replication.cut()
@@ -30,4 +27,10 @@ export function primaryLost (): Drill {
     },
     lostCommitsMs: async site => destroyedMs - await lastReplayedMs(site)
   }
+}
+
+export async function setUpReplica ({ operator, database }: DrillSite): Promise<void> {
+  await operator.follow('Set up a replica')
+  await until('the replica to stream', async () =>
+    (await database.query("select from pg_stat_replication where state = 'streaming'")).length === 1)
 }
