@@ -65,8 +65,11 @@ function readPublished (file: string): NodeJS.ProcessEnv | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as NodeJS.ProcessEnv
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
-    throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (['ENOENT', 'ENOTDIR'].includes(code)) return undefined
+    throw new RelayError('RELAY_CONFIG_INVALID', ['EACCES', 'EPERM'].includes(code)
+      ? `can't read ${file}: it is another user's; set another data folder with RELAY_DATA_DIR or --data-dir`
+      : `can't read ${file}: ${(error as Error).message}`, { cause: error })
   }
 }
 

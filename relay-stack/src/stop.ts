@@ -2,7 +2,10 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
+import { RelayError } from 'relay-common'
+
 import { stackOn } from './data-dir.ts'
+import { explainFileError } from './file-error.ts'
 import { parseFolder } from './options.ts'
 
 /** A stack kills itself after 45 s. */
@@ -10,7 +13,14 @@ const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 50
 
 const folder = parseFolder(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
-process.exitCode = await stop(existsSync(folder) ? realpathSync(folder) : folder)
+try {
+  process.exitCode = await stop(existsSync(folder) ? realpathSync(folder) : folder)
+} catch (error) {
+  const explained = explainFileError(error, `the data folder ${folder}`, '--data-dir')
+  if (!(explained instanceof RelayError)) throw error
+  console.error(explained.message)
+  process.exitCode = 1
+}
 
 async function stop (path: string): Promise<number> {
   const pid = stackOn(path)
@@ -18,7 +28,13 @@ async function stop (path: string): Promise<number> {
     console.log(`no stack is running on ${path}; set another folder with RELAY_DATA_DIR or --data-dir`)
     return 0
   }
-  process.kill(pid, 'SIGTERM')
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EPERM') throw new RelayError('RELAY_CONFIG_INVALID', `the stack on ${path} (process ${pid}) is another user's`)
+    if (code !== 'ESRCH') throw error // it has ended meanwhile
+  }
   for (const deadline = performance.now() + STOP_TIMEOUT_MS; stackOn(path) === pid;) {
     if (performance.now() > deadline) {
       console.error(`the stack on ${path} (process ${pid}) did not stop within ${STOP_TIMEOUT_MS / 1_000} s`)

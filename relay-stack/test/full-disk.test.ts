@@ -1,14 +1,16 @@
 /** The disk is full when the stack starts. For a disk that becomes full later see supervise.test.ts and log.test.ts. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 
 import { fullDisk } from '../src/disk.ts'
 import { onFreePorts, startStackProcess } from './support/stack-process.ts'
 
+const STOP = fileURLToPath(new URL('../src/stop.ts', import.meta.url))
 const onPostgres = [...onFreePorts, '--event-log', 'postgres']
 
 test('a full disk is reported as full, and as nothing else', { timeout: 120_000 }, async t => {
@@ -50,6 +52,9 @@ test('an invalid data folder is one line with the reason', async t => {
     assert.equal(await stack.exited, 1)
     assert.match(stack.text, new RegExp(`^can't use the data folder ${dataDir}: ${why}.*--data-dir\n$`))
   }
+  const stop = spawnSync(process.execPath, [STOP, '--data-dir', file], { encoding: 'utf8' })
+  assert.equal(stop.status, 1)
+  assert.match(stop.stderr, new RegExp(`^can't use the data folder ${file}: it is a file.*--data-dir\n$`))
   const empty = startStackProcess('', onPostgres)
   assert.equal(await empty.exited, 1)
   assert.match(empty.text, /^error: option '--data-dir <folder>' argument '' is invalid\. Must not be empty\.\n/)
