@@ -17,7 +17,7 @@ export default [
   {
     // a SQL template, a pattern, a diagram and a test's name stay on one line
     files: ['**/*.{ts,tsx}'],
-    ignores: ['hostile/src/cases/**', 'relay-client/src/schema.ts'], // the first has lines left to wrap
+    ignores: ['relay-client/src/schema.ts'],
     rules: {
       '@stylistic/max-len': ['error', {
         code: 120,

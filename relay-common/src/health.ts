@@ -27,7 +27,7 @@ export type Metrics = Pick<Registry, 'contentType' | 'metrics'>
 
 /** How long an answer is reused: probes come every few seconds, and a flood of them must not reach the database. */
 const READINESS_KEPT_MS = 250
-/** Prometheus scrapes about every 15 s; this bounds the cost of others. */
+/** How long metrics are reused: Prometheus scrapes about every 15 s, and a flood of requests must not cost more. */
 const METRICS_KEPT_MS = 1_000
 
 /** Whether at least one function of a program works. */

@@ -16,7 +16,7 @@ import { noteAppended } from './appended.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 
-/** a device that varies its records more is left to the scanner */
+/** known heads per device; records of a device that vary more are scanned */
 const HEADS_MAX = 4
 
 export interface FoldRules extends EventRules {

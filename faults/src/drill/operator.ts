@@ -14,7 +14,7 @@ export interface OperatorSettings {
   readonly page: ReadonlyMap<string, readonly Block[]>
   /** variables that the page names, on each host */
   readonly variables: Readonly<Record<Host, NodeJS.ProcessEnv>>
-  /** what restarts the processors of this site; with settings of their own */
+  /** restarts the processors of this site, with the given settings */
   readonly restartProcessors: (own: NodeJS.ProcessEnv) => Promise<void>
   readonly say: (line: string) => void
 }

@@ -7,8 +7,8 @@ import type { Rollup } from './rollup.ts'
 import { bucketStartMs, MINUTE_MS } from '../window.ts'
 
 /**
- * A row of the table `journal` (`migrations/0022-journal.sql`): what a flush added to the series of one block of one
- * source partition, and what is not in their rollup rows yet.
+ * A row of the table `journal` (`migrations/0022-journal.sql`): readings that a flush added to the series of one block
+ * of one source partition, and that are not in their rollup rows yet.
  *
  *     content of a bucket of a series = its rows of all source partitions + what the journal has of it, merged
  *
