@@ -7,7 +7,9 @@ const YEARS = 'start=2024-02-22T00:00:00Z&end=2026-01-15T00:00:00Z'
 const MILLION = `zone=${OWN_ZONE}&${YEARS}&interval=1m&fill=null&limit=1000000`
 
 /** Asks many at once; each client goes after a second. */
-function gone (name: string, what: string, count: number, paths: readonly string[], more: Partial<Attack> = {}): Attack {
+function gone (
+  name: string, what: string, count: number, paths: readonly string[], more: Partial<Attack> = {}
+): Attack {
   return {
     name: `abandoned/${name}`,
     who: 'read key',
@@ -24,7 +26,10 @@ function gone (name: string, what: string, count: number, paths: readonly string
   }
 }
 
-/** The deadline of a whole answer, and then some: one that waits behind others has nothing yet that its client could take. */
+/**
+ * The deadline of a whole answer, and then some: one that waits behind others has nothing yet that its client could
+ * take.
+ */
 const ANSWER_MS = 310_000
 
 /** Asks, and reads nothing of the answer. */
@@ -62,7 +67,11 @@ export const abandoned: readonly Attack[] = [
   gone('million-minutes-ndjson', 'the same as NDJSON and with all statistics', 40, [`/api/v1/aggregates?${MILLION}&format=ndjson&stats=count,avg,min,max,median,p99,stddev`]),
   gone('csv', 'the same as CSV', 30, [`/api/v1/aggregates?${MILLION.replace('&limit=1000000', '')}&format=csv`]),
   gone('by-device', 'aggregates of each of 300,000 devices', 20, [`/api/v1/aggregates?zone=${OWN_ZONE}&start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1h&groupBy=device&limit=1000000`]),
-  gone('by-zone', 'aggregates of each of 26,000 zones by the minute', 20, ['/api/v1/aggregates?start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=zone&limit=1000000'], { key: readEverything }),
+  gone(
+    'by-zone', 'aggregates of each of 26,000 zones by the minute', 20,
+    ['/api/v1/aggregates?start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=zone&limit=1000000'],
+    { key: readEverything }
+  ),
   gone('steps', 'increase and timeWeightedAvg of a large zone', 20, [`/api/v1/aggregates?zone=${OWN_ZONE}&start=2026-01-14T00:00:00Z&end=2026-01-14T01:00:00Z&interval=1m&stats=increase,rate,timeWeightedAvg`]),
   gone('top', 'top of 300,000 devices by a percentile', 20, [`/api/v1/top?zone=${OWN_ZONE}&start=2026-01-01T00:00:00Z&end=2026-02-01T00:00:00Z&stat=p99.9&limit=1000`]),
   gone('distribution', 'distributions and comparisons of a large zone over ten years', 40, [
@@ -71,8 +80,10 @@ export const abandoned: readonly Attack[] = [
   ]),
   gone('v0', 'GET /api/events of a zone over ten years, all different', 60, Array.from({ length: 60 }, (_, n) =>
     `/api/events/zone/${OWN_ZONE}?startTime=2017-01-01T00:00:${String(n).padStart(2, '0')}Z&endTime=2026-12-01T00:00:00Z`)),
-  gone('long-ago', 'aggregates of a device over ten years by the week, any decade', 40, Array.from({ length: 5 }, (_, n) =>
-    `/api/v1/aggregates?device=large-1&start=${1971 + n * 10}-01-01T00:00:00Z&end=${1981 + n * 10}-01-01T00:00:00Z&interval=1w`)),
+  gone('long-ago', 'aggregates of a device over ten years by the week, any decade', 40, Array.from(
+    { length: 5 }, (_, n) =>
+      `/api/v1/aggregates?device=large-1&start=${1971 + n * 10}-01-01T00:00:00Z&end=${1981 + n * 10}-01-01T00:00:00Z&interval=1w`
+  )),
   gone('part-of-zone', 'aggregates, distributions, comparisons and tops of eight of nine devices of a zone', 40, [
     `/api/v1/aggregates?${MILLION}`,
     `/api/v1/aggregates?zone=${OWN_ZONE}&start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=type`,
@@ -82,13 +93,33 @@ export const abandoned: readonly Attack[] = [
   ], { key: partialRead }),
   unread('unread-json', 'aggregates of 1 M rows', 20, `/api/v1/aggregates?${MILLION}`),
   unread('unread-part-of-zone', 'aggregates of 1 M rows of eight of nine devices of a zone', 20, `/api/v1/aggregates?${MILLION}`, { key: partialRead }),
-  unread('unread-openapi', 'GET /openapi.json 40 times in one connection', 20, '/openapi.json', { who: 'stranger', key: undefined })
+  unread(
+    'unread-openapi', 'GET /openapi.json 40 times in one connection', 20, '/openapi.json',
+    { who: 'stranger', key: undefined }
+  )
 ]
 
 /** Answers that grow with the site and not with the question. */
 export const largeAnswers: readonly Attack[] = [
-  { name: 'large-answers/zones', who: 'read key', key: readEverything, input: 'GET /zones of 26,000 zones, 10 a second', run: it => ownDevice(it, ['/api/v1/zones', '/api/v1/types'], 40, 50) },
-  { name: 'large-answers/minutes-of-zones', who: 'read key', key: readEverything, input: 'interval=1m over 26,000 zones, one after the other', run: it => ownDevice(it, ['/api/v1/aggregates?start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=zone&limit=1000000'], 20, 100), spanMs: 5_000 },
+  {
+    name: 'large-answers/zones',
+    who: 'read key',
+    key: readEverything,
+    input: 'GET /zones of 26,000 zones, 10 a second',
+    run: it => ownDevice(it, ['/api/v1/zones', '/api/v1/types'], 40, 50)
+  },
+  {
+    name: 'large-answers/minutes-of-zones',
+    who: 'read key',
+    key: readEverything,
+    input: 'interval=1m over 26,000 zones, one after the other',
+    run: it => ownDevice(
+      it,
+      ['/api/v1/aggregates?start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=zone&limit=1000000'],
+      20, 100
+    ),
+    spanMs: 5_000
+  },
   { name: 'large-answers/devices', who: 'read key', input: 'pages of 1,000 of 300,000 devices, 10 a second', run: it => ownDevice(it, ['/api/v1/devices?limit=1000', `/api/v1/devices?limit=1000&zone=${OWN_ZONE}&prefix=large-2`], 40, 50) },
   { name: 'large-answers/large-pages', who: 'read key', input: 'pages of 100,000 rows of 300,000 devices, one after the other', spanMs: 5_000, run: it => ownDevice(it, [`/api/v1/aggregates?zone=${OWN_ZONE}&start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1d&groupBy=device&limit=100000`], 20, 100) },
   { name: 'large-answers/many-names', who: 'read key', input: '300 device parameters in each question, 20 a second', run: it => ownDevice(it, [`/api/v1/aggregates?${Array.from({ length: 300 }, (_, n) => `device=large-${n * 7}`).join('&')}&start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1h&groupBy=device`], 60, 30) },

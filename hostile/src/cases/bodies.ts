@@ -11,7 +11,9 @@ const ANSWERED_WITHIN_MS = 10_000
 
 type Make = () => string | Buffer
 
-/** A body, again and again, one at a time, with rests as long as it took: an attacker who wants to be seen by nobody. */
+/**
+ * A body, again and again, one at a time, with rests as long as it took: an attacker who wants to be seen by nobody.
+ */
 function body (kind: string, name: string, what: string, make: Make, type = 'application/x-ndjson'): Attack {
   const bytes = gzipSync(make())
   const input = `${what}: ${bytes.length < 10_000 ? `${bytes.length} bytes` : `${Math.round(bytes.length / 1_000)} KB`} gzipped`
@@ -23,7 +25,10 @@ function body (kind: string, name: string, what: string, make: Make, type = 'app
     async run (attacker) {
       while (!attacker.isOver) {
         const { status, ms } = await attacker.ask({
-          method: 'POST', path: '/api/v1/events', body: bytes, headers: { 'content-type': type, 'content-encoding': 'gzip' }
+          method: 'POST',
+          path: '/api/v1/events',
+          body: bytes,
+          headers: { 'content-type': type, 'content-encoding': 'gzip' }
         })
         attacker.expect(status !== 0, 'no answer')
         attacker.expectWithin(ms, ANSWERED_WITHIN_MS, 'an answer')
@@ -41,25 +46,35 @@ export const blankBodies: readonly Attack[] = [
   lines('crlf', '8 MB of CR LF', () => Buffer.alloc(BODY_MAX - 2, '\r\n')),
   lines('one-line-of-spaces', '8 MB of spaces without a line feed', () => Buffer.alloc(BODY_MAX - 1, ' ')),
   lines('spaces-and-line-feeds', '8 MB of lines of a space and a tab', () => Buffer.alloc(BODY_MAX - 3, ' \t\n')),
-  lines('feed-behind-spaces', '4 MB of carriage returns, then 4 MB of line feeds', () => Buffer.concat([Buffer.alloc(4 * MB - 1, '\r'), Buffer.alloc(4 * MB - 1, '\n')])),
+  lines(
+    'feed-behind-spaces', '4 MB of carriage returns, then 4 MB of line feeds',
+    () => Buffer.concat([Buffer.alloc(4 * MB - 1, '\r'), Buffer.alloc(4 * MB - 1, '\n')])
+  ),
   body('blank-bodies', 'array-of-space', 'a JSON array of 8 MB of white space', () => `[${' \n'.repeat(4 * MB - 16)}]`, 'application/json'),
   body('blank-bodies', 'space-around-items', 'an array of 8,000 items with 1,000 spaces between them', () => `[${Array(8_000).fill('1').join(' '.repeat(1_000) + ',')}]`, 'application/json')
 ]
 
 const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 const withExtra = (n: number, extra: string) => eventOf(`${OWN_PREFIX}${n}`, OWN_ZONE).replace(/}$/, `,"x":${extra}}`)
-const repeated = (count: number, line: (n: number) => string) => Array.from({ length: count }, (_, n) => line(n)).join('\n')
+const repeated = (count: number, line: (n: number) => string) =>
+  Array.from({ length: count }, (_, n) => line(n)).join('\n')
 
 export const jsonShapes: readonly Attack[] = [
   json('deep-lines', '130 events of 30,000 nested arrays each', () => repeated(130, n => withExtra(n, deep(30_000)))),
-  json('deep-objects', '60 events of 10,000 nested objects each', () => repeated(60, n => withExtra(n, '{"a":'.repeat(10_000) + '1' + '}'.repeat(10_000)))),
+  json(
+    'deep-objects', '60 events of 10,000 nested objects each',
+    () => repeated(60, n => withExtra(n, '{"a":'.repeat(10_000) + '1' + '}'.repeat(10_000)))
+  ),
   json('one-nest', '8 MB of open brackets', () => '['.repeat(BODY_MAX - 1), 'application/json'),
   json('open-braces', 'lines of 60 KB of open braces with names', () => repeated(130, () => '{"a":'.repeat(12_000))),
   json('many-names', '120 events of 8,000 members', () => repeated(120, n => withExtra(n, `{${Array.from({ length: 5_000 }, (_, m) => `"k${m}":0`).join(',')}}`))),
   json('many-top-names', '120 events of 6,000 members beside the five', () => repeated(120, n => eventOf(`${OWN_PREFIX}${n}`, OWN_ZONE).replace(/}$/, Array.from({ length: 6_000 }, (_, m) => `,"k${m}":0`).join('') + '}'))),
   json('escapes', '130 events with a name of 10,000 escapes', () => repeated(130, n => withExtra(n, `"${'\\u0041'.repeat(10_000)}"`))),
   json('digits', '130 events with a value of 60,000 digits', () => repeated(130, n => eventOf(`${OWN_PREFIX}${n}`, OWN_ZONE).replace('"value":21.5', `"value":${'1'.repeat(60_000)}`))),
-  json('open-strings', '130 lines of a string without an end', () => repeated(130, () => '{"deviceId":"' + 'a\\'.repeat(30_000))),
+  json(
+    'open-strings', '130 lines of a string without an end',
+    () => repeated(130, () => '{"deviceId":"' + 'a\\'.repeat(30_000))
+  ),
   json('all-refused', '10,000 lines that are refused with a detail each', () => repeated(10_000, n => `{"deviceId":"${OWN_PREFIX}${n}","deviceType":"${'N'.repeat(90)}","zone":"x","value":1,"timestamp":0}`)),
   json('scalar-items', 'an array of 10,001 numbers', () => `[${Array(10_001).fill('1')}]`, 'application/json'),
   {
@@ -71,7 +86,11 @@ export const jsonShapes: readonly Attack[] = [
       const bodies = ['{"a":'.repeat(12_000), deep(32_000), `{"name":"a","scopes":[${Array(9_000).fill('"admin"')}]}`, `{"__proto__":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}}`]
       for (let n = 0; !attacker.isOver; n++) {
         const { status } = await attacker.ask({
-          method: 'POST', path: '/api/v1/keys', token: attacker.target.adminToken, body: bodies[n % bodies.length], headers: { 'content-type': 'application/json' }
+          method: 'POST',
+          path: '/api/v1/keys',
+          token: attacker.target.adminToken,
+          body: bodies[n % bodies.length],
+          headers: { 'content-type': 'application/json' }
         })
         attacker.expect(status === 400 || status === 413 || status === 429, `status ${status} for a body that is none`)
         await attacker.pause(50)
@@ -91,7 +110,10 @@ export const jsonShapes: readonly Attack[] = [
         const unit = Array.from({ length: chance.between(1, 30) }, () => chance.pick(pieces)).join('')
         const text = unit.repeat(chance.happens(0.1) ? chance.between(1, 200) : 1).slice(0, 20_000)
         const { status } = await attacker.ask({
-          method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': chance.happens(0.5) ? 'application/json' : 'application/x-ndjson' }
+          method: 'POST',
+          path: '/api/v1/events',
+          body: text,
+          headers: { 'content-type': chance.happens(0.5) ? 'application/json' : 'application/x-ndjson' }
         })
         attacker.expect([202, 207, 400, 413, 415, 422, 429, 503].includes(status), `status ${status} for a generated body`)
         await attacker.pause(1)
@@ -153,5 +175,10 @@ export const gzipBodies: readonly Attack[] = [
 ]
 
 async function sendGzip (attacker: Attacker, bytes: Buffer) {
-  return await attacker.ask({ method: 'POST', path: '/api/v1/events', body: bytes, headers: { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' } })
+  return await attacker.ask({
+    method: 'POST',
+    path: '/api/v1/events',
+    body: bytes,
+    headers: { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' }
+  })
 }

@@ -5,7 +5,9 @@ import type { Attacker } from '../attacker.ts'
 const LF = '\r\n'
 
 /** Sends bytes on a connection of its own. @returns the status; 0: it was closed, or nothing came */
-async function send (attacker: Attacker, text: string, port = attacker.target.apiPort, from = attacker.freshAddress()): Promise<{ status: number, text: string }> {
+async function send (
+  attacker: Attacker, text: string, port = attacker.target.apiPort, from = attacker.freshAddress()
+): Promise<{ status: number, text: string }> {
   const raw = await attacker.connect(port, from)
   raw.write(Buffer.from(text, 'latin1'))
   await raw.heard(1_500)
@@ -15,7 +17,10 @@ async function send (attacker: Attacker, text: string, port = attacker.target.ap
   return answer
 }
 
-/** Two requests in one, for a proxy that counts in another way. The second must not be answered as the first one's caller. */
+/**
+ * Two requests in one, for a proxy that counts in another way. The second must not be answered as the first one's
+ * caller.
+ */
 function smuggled (): string[] {
   const inner = `GET /api/v1/keys HTTP/1.1${LF}Host: 127.0.0.1${LF}${LF}`
   const post = (headers: string, body: string) => `POST /api/v1/events HTTP/1.1${LF}Host: 127.0.0.1${LF}Authorization: Bearer nobody${LF}${headers}${LF}${LF}${body}`
@@ -82,13 +87,17 @@ export const heads: readonly Attack[] = [
     spanMs: 14_000,
     async run (attacker) {
       const { chance } = attacker
-      const bytes = () => Array.from({ length: chance.between(1, 20) }, () => String.fromCharCode(chance.below(256))).join('')
+      const bytes = () => Array.from(
+        { length: chance.between(1, 20) }, () => String.fromCharCode(chance.below(256))
+      ).join('')
       for (let n = 0; n < attacker.generated; n++) {
         const method = chance.pick(['GET', 'POST', 'PUT', 'TRACE', 'CONNECT', 'OPTIONS', 'PRI', 'get', '', bytes()])
         const path = chance.pick(['/api/v1/zones', '*', 'http://evil/', '//evil/', '/..//etc/passwd', '/%00', '/api/v1/devices/%ff', '/%', '/api/v1/devices/%2e%2e', bytes()])
         const version = chance.pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/9', '', bytes()])
         const header = () => chance.pick([
-          'Host: 127.0.0.1', 'Host: x', 'Host:', 'Host: a\r\nHost: b', 'Content-Length: 3', 'Content-Length: -1', 'Transfer-Encoding: chunked', 'Expect: 100-continue', 'Expect: 7', 'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings',
+          'Host: 127.0.0.1', 'Host: x', 'Host:', 'Host: a\r\nHost: b', 'Content-Length: 3', 'Content-Length: -1',
+          'Transfer-Encoding: chunked', 'Expect: 100-continue', 'Expect: 7',
+          'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings',
           'Connection: keep-alive, close', `X: ${bytes()}`, `${bytes()}: a`, ' folded', 'Range: bytes=0-,1-,2-', 'Accept: */*;q=9', `traceparent: ${bytes()}`, 'Accept-Encoding: br;q=nan', 'Authorization: Bearer a'
         ])
         const end = chance.pick([LF, LF, LF, '\n', '\r', ''])
@@ -108,12 +117,19 @@ export const heads: readonly Attack[] = [
     input: 'the well-known token with the Host of a page elsewhere, as a browser sends it whose name server lies',
     holds: 'refused',
     async run (attacker) {
-      for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'localhost@evil.example', '127.0.0.1.nip.io', 'xn--localhost']) {
-        const { status } = await attacker.ask({ path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host } })
+      for (const host of [
+        'evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example',
+        'localhost@evil.example', '127.0.0.1.nip.io', 'xn--localhost'
+      ]) {
+        const { status } = await attacker.ask({
+          path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host }
+        })
         attacker.expect(status >= 400, `status ${status} for the Host ${host}`)
       }
       for (const host of ['localhost', '127.0.0.1', `localhost:${attacker.target.apiPort}`]) {
-        const { status } = await attacker.ask({ path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host } })
+        const { status } = await attacker.ask({
+          path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host }
+        })
         attacker.expect(status === 200, `status ${status} for the Host ${host}`)
       }
     }
@@ -126,20 +142,30 @@ export const heads: readonly Attack[] = [
     async run (attacker) {
       const port = attacker.target.issuerPort
       for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1.evil.example', 'https://localhost.evil.example']) {
-        for (const [method, path] of [['GET', '/.well-known/openid-configuration'], ['OPTIONS', '/token'], ['POST', '/token'], ['GET', '/jwks']]) {
+        for (const [method, path] of [
+          ['GET', '/.well-known/openid-configuration'], ['OPTIONS', '/token'], ['POST', '/token'], ['GET', '/jwks']
+        ]) {
           const { headers } = await attacker.ask({
             method,
             path,
             port,
             token: '',
-            headers: { origin, 'access-control-request-method': 'POST', ...method === 'POST' ? { 'content-type': 'application/x-www-form-urlencoded' } : {} },
-            ...method === 'POST' ? { body: 'grant_type=client_credentials&client_id=relay-service&client_secret=local-secret' } : {}
+            headers: {
+              origin,
+              'access-control-request-method': 'POST',
+              ...method === 'POST' ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
+            },
+            ...method === 'POST'
+              ? { body: 'grant_type=client_credentials&client_id=relay-service&client_secret=local-secret' }
+              : {}
           })
           const allowed = headers['access-control-allow-origin']
           attacker.expect(allowed === undefined, `${method} ${path} lets ${origin} read it (${allowed})`)
         }
       }
-      const { status } = await attacker.ask({ path: '/.well-known/openid-configuration', port, token: '', headers: { host: 'evil.example' } })
+      const { status } = await attacker.ask({
+        path: '/.well-known/openid-configuration', port, token: '', headers: { host: 'evil.example' }
+      })
       attacker.expect(status >= 400, `status ${status} for a foreign Host`)
     }
   },

@@ -2,7 +2,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { createLogger, databaseSettings, databaseUserOf, openDatabase, readConfig, type DatabaseLogin } from 'relay-common'
+import {
+  createLogger, databaseSettings, databaseUserOf, openDatabase, readConfig, type DatabaseLogin
+} from 'relay-common'
 import { Type } from 'typebox'
 
 import type { Attack } from '../attack.ts'
@@ -15,7 +17,9 @@ async function readableByAll (folder: string, depth = 0): Promise<string[]> {
     const path = join(folder, entry.name)
     const { mode } = await stat(path).catch(() => ({ mode: 0 }))
     if ((mode & 0o004) !== 0) found.push(path)
-    if (entry.isDirectory() && (mode & 0o001) !== 0 && depth < 2 && entry.name !== 'postgres') found.push(...await readableByAll(path, depth + 1))
+    if (entry.isDirectory() && (mode & 0o001) !== 0 && depth < 2 && entry.name !== 'postgres') {
+      found.push(...await readableByAll(path, depth + 1))
+    }
   }
   return found
 }
@@ -25,7 +29,12 @@ async function whatWorks (site: Site, login: DatabaseLogin, statements: readonly
   const password = (await readFile(join(site.dataDir, 'passwords', login), 'utf8')).trim()
   const { POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB } = site.environment
   const config = readConfig(Type.Object(databaseSettings), {
-    POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER: databaseUserOf(login), POSTGRES_PASSWORD: password, DATABASE_POOL_MAX: '1'
+    POSTGRES_HOST,
+    POSTGRES_PORT,
+    POSTGRES_DB,
+    POSTGRES_USER: databaseUserOf(login),
+    POSTGRES_PASSWORD: password,
+    DATABASE_POOL_MAX: '1'
   })
   const database = await openDatabase(config, 'hostile', createLogger('hostile', 'silent'))
   const worked: string[] = []
@@ -68,8 +77,10 @@ export const inside: readonly Attack[] = [
       "select set_rollup_retention('minute', interval '1 second')",
       "select set_rollup_retention('day', interval '1 second'), drop_old_rollups('2999-01-01')",
       "select drop_old_rollups('2999-01-01') where (select set_rollup_retention('hour', interval '1 second')) is null",
-      'truncate rollups_minute', 'drop table rollups_day', 'drop table series', 'alter table rollups_hour disable trigger all',
-      'select * from api_keys', 'delete from audit_log', "update rollup_levels set retention = interval '1 second'", 'create table t ()', 'set role relay'
+      'truncate rollups_minute', 'drop table rollups_day', 'drop table series',
+      'alter table rollups_hour disable trigger all',
+      'select * from api_keys', 'delete from audit_log', "update rollup_levels set retention = interval '1 second'",
+      'create table t ()', 'set role relay'
     ])
   },
   {
@@ -79,9 +90,12 @@ export const inside: readonly Attack[] = [
     holds: 'it may read, and keep keys and answers',
     run: nothing,
     verify: site => whatWorks(site, 'api', [
-      'delete from rollups_minute', 'update progress set next_offset = 0', 'insert into series (zone, device_type) values (\'Vault\', \'X\')', 'select * from audit_log',
-      'delete from audit_log', "select drop_old_rollups('2999-01-01')", "select set_rollup_retention('minute', interval '1 second')",
-      "select ensure_rollup_partitions('minute', '1900-01-01', '1990-01-01')", 'truncate series', 'set role relay_processor'
+      'delete from rollups_minute', 'update progress set next_offset = 0',
+      'insert into series (zone, device_type) values (\'Vault\', \'X\')', 'select * from audit_log',
+      'delete from audit_log', "select drop_old_rollups('2999-01-01')",
+      "select set_rollup_retention('minute', interval '1 second')",
+      "select ensure_rollup_partitions('minute', '1900-01-01', '1990-01-01')", 'truncate series',
+      'set role relay_processor'
     ])
   }
 ]

@@ -8,7 +8,11 @@ const good = { name: 'typed', scopes: ['events:read'], zones: [OWN_ZONE] }
 async function make (attacker: Attacker, body: unknown): Promise<{ status: number, key: Record<string, unknown> }> {
   const { target: { adminToken: token } } = attacker
   const answer = await attacker.ask({
-    method: 'POST', path: '/api/v1/keys', token, body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json' }
+    method: 'POST',
+    path: '/api/v1/keys',
+    token,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'content-type': 'application/json' }
   })
   const key = answer.status === 201 ? JSON.parse(answer.body.toString()) as Record<string, unknown> : {}
   if (answer.status === 201) await attacker.ask({ method: 'DELETE', path: `/api/v1/keys/${key.id as string}`, token })
@@ -33,23 +37,63 @@ function typo (name: string, input: string, bodies: readonly unknown[]): Attack 
 const base = { name: 'typed', scopes: ['events:read'] }
 
 export const keys: readonly Attack[] = [
-  typo('misspelled-zones', 'zone, Zones, zonez and others for zones', ['zone', 'Zones', 'ZONES', 'zonez', ' zones', 'zones ', 'relay_zones', 'zoneIds', 'grants'].map(name => ({ ...base, [name]: [OWN_ZONE] }))),
-  typo('misspelled-prefixes', 'device_prefixes and others for devicePrefixes', ['device_prefixes', 'deviceprefixes', 'devicePrefix', 'DevicePrefixes', 'devices', 'prefixes', 'relay_device_prefixes'].map(name => ({ ...base, [name]: ['a'] }))),
-  typo('misspelled-expiry', 'expires_at and others for expiresAt', ['expires_at', 'expiresat', 'expires', 'expiry', 'ExpiresAt', 'expiresIn', 'ttl', 'notAfter'].map(name => ({ ...base, [name]: '2030-01-01T00:00:00Z' }))),
-  typo('misspelled-scopes', 'scope for scopes, or unknown ones', [{ name: 'a', scope: ['events:read'] }, { name: 'a', scopes: ['events.read'] }, { name: 'a', scopes: ['*'] }, { name: 'a', scopes: [] }, { ...base, scope: 'events:read' }]),
+  typo(
+    'misspelled-zones', 'zone, Zones, zonez and others for zones',
+    ['zone', 'Zones', 'ZONES', 'zonez', ' zones', 'zones ', 'relay_zones', 'zoneIds', 'grants'].map(
+      name => ({ ...base, [name]: [OWN_ZONE] })
+    )
+  ),
+  typo(
+    'misspelled-prefixes', 'device_prefixes and others for devicePrefixes',
+    [
+      'device_prefixes', 'deviceprefixes', 'devicePrefix', 'DevicePrefixes', 'devices', 'prefixes',
+      'relay_device_prefixes'
+    ].map(name => ({ ...base, [name]: ['a'] }))
+  ),
+  typo(
+    'misspelled-expiry', 'expires_at and others for expiresAt',
+    ['expires_at', 'expiresat', 'expires', 'expiry', 'ExpiresAt', 'expiresIn', 'ttl', 'notAfter'].map(
+      name => ({ ...base, [name]: '2030-01-01T00:00:00Z' })
+    )
+  ),
+  typo(
+    'misspelled-scopes', 'scope for scopes, or unknown ones',
+    [
+      { name: 'a', scope: ['events:read'] }, { name: 'a', scopes: ['events.read'] }, { name: 'a', scopes: ['*'] },
+      { name: 'a', scopes: [] }, { ...base, scope: 'events:read' }
+    ]
+  ),
   typo('wrong-types', 'a text for a list, numbers for texts, null', [
-    { ...base, zones: OWN_ZONE }, { ...base, zones: null }, { ...base, zones: [null] }, { ...base, zones: [1] }, { ...base, zones: {} }, { ...base, zones: '' },
-    { ...base, devicePrefixes: 'a' }, { ...base, devicePrefixes: [true] }, { ...base, devicePrefixes: null }, { ...base, devicePrefixes: 0 },
-    { ...base, scopes: 'events:read' }, { ...base, scopes: null }, { ...base, name: 7 }, { ...base, name: null }, { ...base, name: true },
+    { ...base, zones: OWN_ZONE }, { ...base, zones: null }, { ...base, zones: [null] }, { ...base, zones: [1] },
+    { ...base, zones: {} }, { ...base, zones: '' },
+    { ...base, devicePrefixes: 'a' }, { ...base, devicePrefixes: [true] }, { ...base, devicePrefixes: null },
+    { ...base, devicePrefixes: 0 },
+    { ...base, scopes: 'events:read' }, { ...base, scopes: null }, { ...base, name: 7 }, { ...base, name: null },
+    { ...base, name: true },
     { ...base, expiresAt: 0 }, { ...base, expiresAt: null }, { ...base, expiresAt: false }, { ...base, expiresAt: '' }
   ]),
-  typo('empty-restrictions', 'lists of blank or no names', [{ ...base, zones: [''] }, { ...base, devicePrefixes: [''] }, { ...base, zones: ['a\u0000'] }, { ...base, zones: ['x'.repeat(200)] }]),
-  typo('past-or-no-times', 'an expiry that is past or no time', ['2020-01-01T00:00:00Z', 'tomorrow', '2030-13-01T00:00:00Z', '2030-01-01', '30d', '99999999999999'].map(expiresAt => ({ ...base, expiresAt }))),
-  typo('no-objects', 'a body that is no object', ['[]', 'null', '"a"', '1', '', '{', '[{"name":"a","scopes":["admin"]}]']),
+  typo(
+    'empty-restrictions', 'lists of blank or no names',
+    [
+      { ...base, zones: [''] }, { ...base, devicePrefixes: [''] }, { ...base, zones: ['a\u0000'] },
+      { ...base, zones: ['x'.repeat(200)] }
+    ]
+  ),
+  typo(
+    'past-or-no-times', 'an expiry that is past or no time',
+    ['2020-01-01T00:00:00Z', 'tomorrow', '2030-13-01T00:00:00Z', '2030-01-01', '30d', '99999999999999'].map(
+      expiresAt => ({ ...base, expiresAt })
+    )
+  ),
+  typo(
+    'no-objects', 'a body that is no object', ['[]', 'null', '"a"', '1', '', '{', '[{"name":"a","scopes":["admin"]}]']
+  ),
   typo('two-of-a-name', 'one member twice, __proto__ and constructor', [
     ...['zones', 'devicePrefixes', 'scopes'].map(name => `{"name":"a","scopes":["events:read"],"${name}":["a"],"${name}":["events:read"]}`),
-    '{"name":"a","scopes":["events:read"],"zones":["a"],"z\\u006fnes":["b"]}', '{"name":"a","scopes":["admin"],"scopes":["events:read"],"zones":["a"]}',
-    '{"name":"a","scopes":["events:read"],"__proto__":{"zones":["x"]}}', '{"name":"a","scopes":["events:read"],"constructor":{"prototype":{}}}'
+    '{"name":"a","scopes":["events:read"],"zones":["a"],"z\\u006fnes":["b"]}',
+    '{"name":"a","scopes":["admin"],"scopes":["events:read"],"zones":["a"]}',
+    '{"name":"a","scopes":["events:read"],"__proto__":{"zones":["x"]}}',
+    '{"name":"a","scopes":["events:read"],"constructor":{"prototype":{}}}'
   ]),
   {
     name: 'keys/rotate-bodies',
@@ -59,13 +103,18 @@ export const keys: readonly Attack[] = [
     async run (attacker) {
       const { target: { adminToken: token } } = attacker
       const json = { 'content-type': 'application/json' }
-      const made = await attacker.ask({ method: 'POST', path: '/api/v1/keys', token, body: JSON.stringify(good), headers: json })
+      const made = await attacker.ask({
+        method: 'POST', path: '/api/v1/keys', token, body: JSON.stringify(good), headers: json
+      })
       const { id } = JSON.parse(made.body.toString()) as { id: string }
       const rotate = async (body: string | undefined, headers: Record<string, string>) => (await attacker.ask({ method: 'POST', path: `/api/v1/keys/${id}/rotate`, token, body, headers })).status
       attacker.expect(await rotate(undefined, {}) === 200, 'a rotation without a body is refused')
       attacker.expect(await rotate('', {}) === 200, 'a rotation with a body of no bytes is refused')
       attacker.expect(await rotate('{}', json) === 200, 'a rotation with {} is refused')
-      for (const body of ['{"overlap_seconds":0}', '{"overlapSeconds":"0"}', '{"overlapSeconds":null}', '{"overlapSeconds":-1}', '{"overlapSeconds":1.5}', '{"overlapSecs":0}', '[]', '{"overlapSeconds":true}']) {
+      for (const body of [
+        '{"overlap_seconds":0}', '{"overlapSeconds":"0"}', '{"overlapSeconds":null}', '{"overlapSeconds":-1}',
+        '{"overlapSeconds":1.5}', '{"overlapSecs":0}', '[]', '{"overlapSeconds":true}'
+      ]) {
         const status = await rotate(body, json)
         attacker.expect(status === 400, `status ${status} for a rotation with ${body}`)
       }
@@ -75,14 +124,21 @@ export const keys: readonly Attack[] = [
   {
     name: 'keys/generated',
     who: 'admin',
-    input: 'generated bodies of POST /keys: a good one with a member misspelled, doubled, of another type; 150 a second',
+    input: 'generated bodies of POST /keys: a good one with a member misspelled, doubled, of another type; ' +
+      '150 a second',
     holds: 'each key that is made is restricted as the body says',
     spanMs: 14_000,
     async run (attacker) {
       const { chance } = attacker
       const values = [null, 1, true, '', 'x', [], {}, ['x'], [1], [null], 'Large', ['Large', 7]]
       for (let n = 0; n < attacker.generated; n++) {
-        const body: Record<string, unknown> = { name: 'typed', scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: ['large-'], expiresAt: '2035-01-01T00:00:00Z' }
+        const body: Record<string, unknown> = {
+          name: 'typed',
+          scopes: ['events:read'],
+          zones: [OWN_ZONE],
+          devicePrefixes: ['large-'],
+          expiresAt: '2035-01-01T00:00:00Z'
+        }
         const name = chance.pick(['zones', 'devicePrefixes', 'expiresAt'])
         const value = body[name]
         delete body[name]
@@ -103,8 +159,15 @@ export const keys: readonly Attack[] = [
     input: 'POST, GET and DELETE /keys with a write key and a read key',
     holds: '403',
     async run (attacker) {
-      for (const [method, path] of [['GET', '/api/v1/keys'], ['POST', '/api/v1/keys'], ['DELETE', '/api/v1/keys/abc'], ['POST', '/api/v1/keys/abc/rotate']]) {
-        const { status } = await attacker.ask({ method, path, ...method === 'POST' ? { body: JSON.stringify(base), headers: { 'content-type': 'application/json' } } : {} })
+      for (const [method, path] of [
+        ['GET', '/api/v1/keys'], ['POST', '/api/v1/keys'], ['DELETE', '/api/v1/keys/abc'],
+        ['POST', '/api/v1/keys/abc/rotate']
+      ]) {
+        const { status } = await attacker.ask({
+          method,
+          path,
+          ...method === 'POST' ? { body: JSON.stringify(base), headers: { 'content-type': 'application/json' } } : {}
+        })
         attacker.expect(status === 403, `status ${status} for ${method} ${path}`)
       }
     }

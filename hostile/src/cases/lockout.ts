@@ -13,7 +13,9 @@ interface Shape {
   readonly attempt: (attacker: Attacker, n: number) => Promise<unknown>
 }
 
-function again (name: string, { input, count, restMs, holds = 'callers who are known are answered, by HTTP and MQTT', attempt }: Shape): Attack {
+function again (
+  name: string, { input, count, restMs, holds = 'callers who are known are answered, by HTTP and MQTT', attempt }: Shape
+): Attack {
   return {
     name: `lockout/${name}`,
     who: 'stranger',
@@ -54,7 +56,10 @@ export const lockout: readonly Attack[] = [
     attempt: attacker => attacker.ask({ path: '/api/v1/devices', token: 'relay_local_0123456789ab_ended', from })
   }),
   again('no-token', {
-    input: 'requests without a token', count: 200, restMs: 15, attempt: attacker => attacker.ask({ path: '/api/v1/zones', token: '', from })
+    input: 'requests without a token',
+    count: 200,
+    restMs: 15,
+    attempt: attacker => attacker.ask({ path: '/api/v1/zones', token: '', from })
   }),
   again('mqtt-takeover', {
     input: 'CONNECTs with a client id that could be the honest one\'s and no password',

@@ -1,4 +1,7 @@
-/** A write key tries to have events counted that it may not send: by MQTT, by what two parsers read in two ways, by replay. */
+/**
+ * A write key tries to have events counted that it may not send: by MQTT, by what two parsers read in two ways, by
+ * replay.
+ */
 import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +19,9 @@ const MESSAGES = 150
 interface Way { readonly version: 4 | 5, readonly qos: 0 | 1, readonly topic?: string }
 
 /** Publishes messages, on a new connection wherever the site has ended the one before. */
-async function publishAll (attacker: Attacker, { version, qos, topic }: Way, payloads: readonly (string | Buffer)[]): Promise<void> {
+async function publishAll (
+  attacker: Attacker, { version, qos, topic }: Way, payloads: readonly (string | Buffer)[]
+): Promise<void> {
   let mqtt: MqttSocket | undefined
   for (const [n, payload] of payloads.entries()) {
     if (!mqtt?.raw.isOpen) mqtt = await attacker.mqtt({ version })
@@ -102,7 +107,10 @@ function mutate (attacker: Attacker, texts: readonly string[]): string {
 async function replay (site: Site): Promise<string[]> {
   const before = (await site.observe()).ungranted
   await delay(4_000) // what lay in the future does not any more
-  await promisify(execFile)(process.execPath, [CLI, 'dead-letters', 'replay', '--yes', '--since', '5m'], { env: { ...process.env, ...site.environment } })
+  await promisify(execFile)(
+    process.execPath, [CLI, 'dead-letters', 'replay', '--yes', '--since', '5m'],
+    { env: { ...process.env, ...site.environment } }
+  )
   await delay(2_000)
   const counted = (await site.observe()).ungranted - before
   return counted > 0 ? [`${counted} series that were not granted are counted after a replay`] : []
@@ -134,8 +142,13 @@ export const mqttGrants: readonly Attack[] = [
     holds: 'none is counted',
     async run (attacker) {
       const event = (more: Record<string, unknown>) => eventOf(`${VAULT_PREFIX}t`, VAULT_ZONE, more)
-      const payloads = [event({ deviceType: 'NEW' }), event({ value: '1' }), event({ timestamp: 'now' }), event({ x: 'x'.repeat(70_000) }), '{}']
-      for (const way of [{ version: 5, qos: 0 }, { version: 4, qos: 0 }, { version: 4, qos: 1 }, { version: 5, qos: 1 }] as const) {
+      const payloads = [
+        event({ deviceType: 'NEW' }), event({ value: '1' }), event({ timestamp: 'now' }),
+        event({ x: 'x'.repeat(70_000) }), '{}'
+      ]
+      for (const way of [
+        { version: 5, qos: 0 }, { version: 4, qos: 0 }, { version: 4, qos: 1 }, { version: 5, qos: 1 }
+      ] as const) {
         await publishAll(attacker, way, payloads)
       }
     },
@@ -149,7 +162,9 @@ export const mqttGrants: readonly Attack[] = [
     async run (attacker) {
       for (const text of ambiguous()) {
         await attacker.send(text)
-        await attacker.ask({ method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': 'application/json' } })
+        await attacker.ask({
+          method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': 'application/json' }
+        })
       }
       await publishAll(attacker, { version: 5, qos: 0 }, ambiguous())
       await publishAll(attacker, { version: 4, qos: 1 }, ambiguous())
@@ -171,7 +186,9 @@ export const mqttGrants: readonly Attack[] = [
           mqtt?.publish(text, { qos: n % 8 < 4 ? 0 : 1, messageId: n % 60_000 + 1 })
           attacker.count('published')
         } else {
-          await attacker.ask({ method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': 'application/json' } })
+          await attacker.ask({
+            method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': 'application/json' }
+          })
         }
         await attacker.pause(1)
       }

@@ -47,7 +47,13 @@ export const mqttLoad: readonly Attack[] = [
   },
   { name: 'mqtt-load/qos0-flood', who: 'write key', input: 'valid events at QoS 0, 3,000 a second on one connection', holds: 'others are served', run: it => publishFast(it, 0, 3_000, () => eventOf(`${OWN_PREFIX}1`, OWN_ZONE)) },
   { name: 'mqtt-load/qos1-flood', who: 'write key', input: 'valid events at QoS 1, 2,000 a second on one connection', holds: 'others are served', run: it => publishFast(it, 1, 2_000, () => eventOf(`${OWN_PREFIX}1`, OWN_ZONE)) },
-  { name: 'mqtt-load/refused-flood', who: 'write key', input: 'messages that are no events at QoS 0, 2,000 a second', holds: 'others are served', run: it => publishFast(it, 0, 2_000, () => '{"no":"event"}') },
+  {
+    name: 'mqtt-load/refused-flood',
+    who: 'write key',
+    input: 'messages that are no events at QoS 0, 2,000 a second',
+    holds: 'others are served',
+    run: it => publishFast(it, 0, 2_000, () => '{"no":"event"}')
+  },
   { name: 'mqtt-load/large-messages', who: 'write key', input: 'events of 60 KB at QoS 0, 150 a second', holds: 'others are served', run: it => publishFast(it, 0, 150, () => eventOf(`${OWN_PREFIX}1`, OWN_ZONE, { x: 'x'.repeat(60_000) })) },
   {
     name: 'mqtt-load/many-connections',

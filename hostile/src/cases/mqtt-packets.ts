@@ -102,8 +102,22 @@ async function fuzz (attacker: Attacker, isLoggedIn: boolean): Promise<void> {
 export const mqttPackets: readonly Attack[] = [
   { name: 'mqtt-packets/wrong-before-login', who: 'stranger', input: `${Object.keys(wrong).length} wrong packets of 2 to 20 bytes, a connection each, both versions`, holds: 'the connection ends alone', run: it => sendWrong(it, false) },
   { name: 'mqtt-packets/wrong-after-login', who: 'write key', input: `the same ${Object.keys(wrong).length} packets behind a CONNECT that is let in`, holds: 'the connection ends alone', run: it => sendWrong(it, true) },
-  { name: 'mqtt-packets/generated-before-login', who: 'stranger', input: 'generated packets: cut, changed, doubled; one after the other', holds: 'the connection ends alone', spanMs: 12_000, run: it => fuzz(it, false) },
-  { name: 'mqtt-packets/generated-after-login', who: 'write key', input: 'the same behind a CONNECT that is let in', holds: 'the connection ends alone', spanMs: 16_000, run: it => fuzz(it, true) },
+  {
+    name: 'mqtt-packets/generated-before-login',
+    who: 'stranger',
+    input: 'generated packets: cut, changed, doubled; one after the other',
+    holds: 'the connection ends alone',
+    spanMs: 12_000,
+    run: it => fuzz(it, false)
+  },
+  {
+    name: 'mqtt-packets/generated-after-login',
+    who: 'write key',
+    input: 'the same behind a CONNECT that is let in',
+    holds: 'the connection ends alone',
+    spanMs: 16_000,
+    run: it => fuzz(it, true)
+  },
   {
     name: 'mqtt-packets/connects',
     who: 'stranger',
@@ -113,8 +127,10 @@ export const mqttPackets: readonly Attack[] = [
       const connect = connectPacket(5, 'x', 'nobody')
       const changed = (at: number, to: number) => { const it = Buffer.from(connect); it[at] = to; return it }
       const packets = [
-        changed(8, 3), changed(8, 6), changed(8, 255), changed(9, 0xff), changed(9, 0x03), changed(4, 0x6d), connectPacket(5, 'x'.repeat(60_000), 'nobody'),
-        Buffer.concat([connect, connect]), Buffer.concat([connect, wrong['SUBSCRIBE without topics, version 5']]), Buffer.concat([connectPacket(4, 'y', ''), ...Array<Buffer>(500).fill(hex('c0 00'))])
+        changed(8, 3), changed(8, 6), changed(8, 255), changed(9, 0xff), changed(9, 0x03), changed(4, 0x6d),
+        connectPacket(5, 'x'.repeat(60_000), 'nobody'),
+        Buffer.concat([connect, connect]), Buffer.concat([connect, wrong['SUBSCRIBE without topics, version 5']]),
+        Buffer.concat([connectPacket(4, 'y', ''), ...Array<Buffer>(500).fill(hex('c0 00'))])
       ]
       for (let n = 0; n < 60; n++) {
         const raw = await attacker.connect(attacker.target.mqttPort, attacker.freshAddress())
@@ -242,6 +258,12 @@ export const fragments: readonly Attack[] = [
 function bigConnect (bytes: number): Buffer {
   const userProperties = Object.fromEntries(Array.from({ length: Math.ceil(bytes / 40) }, (_, n) => [`k${n}`, 'v'.repeat(30)]))
   return generate({
-    cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, clientId: 'x', keepalive: 60, properties: { userProperties }
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 5,
+    clean: true,
+    clientId: 'x',
+    keepalive: 60,
+    properties: { userProperties }
   }, { protocolVersion: 5 })
 }

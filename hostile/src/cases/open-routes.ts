@@ -5,7 +5,9 @@ import type { Attacker } from '../attacker.ts'
 const PER_SECOND = 50
 
 /** Asks for some addresses in turn, by the clock, for as long as the attack goes on. */
-async function flood (attacker: Attacker, paths: readonly string[], headers: Record<string, string> = {}): Promise<void> {
+async function flood (
+  attacker: Attacker, paths: readonly string[], headers: Record<string, string> = {}
+): Promise<void> {
   const answers: Promise<unknown>[] = []
   for (let n = 0; !attacker.isOver; n++) {
     answers.push(attacker.ask({ path: paths[n % paths.length], token: '', headers }))
@@ -27,7 +29,10 @@ export const openRoutes: readonly Attack[] = [
       const { status, body } = await attacker.ask({ path: '/', token: '' })
       const files = body.toString().match(/\/assets\/[\w.-]+/g) ?? []
       attacker.expect(status === 200 && files.length > 0, `status ${status} for the dashboard, ${files.length} files`)
-      await flood(attacker, ['/', '/runbook', '/explore?zone=x', ...files, '/assets/..%2findex.html', '/assets/x.js'], { 'accept-encoding': 'br;q=0.1, gzip' })
+      await flood(
+        attacker, ['/', '/runbook', '/explore?zone=x', ...files, '/assets/..%2findex.html', '/assets/x.js'],
+        { 'accept-encoding': 'br;q=0.1, gzip' }
+      )
     }
   },
   { name: 'open-routes/metrics', who: 'stranger', input: `GET /metrics at the port of the API, ${paced}`, run: it => flood(it, ['/metrics'], { 'accept-encoding': 'gzip' }) },

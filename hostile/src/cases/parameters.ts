@@ -18,7 +18,9 @@ function showsForeign (text: string): boolean {
 }
 
 async function ask (attacker: Attacker, path: string): Promise<void> {
-  const { status, body } = await attacker.ask({ path, timeoutMs: PATIENCE_MS, leaveAfterMs: path.includes('/stream') ? 150 : undefined })
+  const { status, body } = await attacker.ask({
+    path, timeoutMs: PATIENCE_MS, leaveAfterMs: path.includes('/stream') ? 150 : undefined
+  })
   if (path.includes('/stream')) return
   attacker.expect(status < 500 || status === 503, `status ${status} for ${path.slice(0, 100)}`)
   if (status === 200) attacker.expect(!showsForeign(body.toString()), `something foreign in the answer to ${path.slice(0, 100)}`)
@@ -35,7 +37,8 @@ export const parameters: readonly Attack[] = [
         `/api/events/device/honest-1?${V0_DAY}`, `/api/events/zone/Honest?${V0_DAY}`, `/api/events/zone/Honest/type/THERMOSTAT?${V0_DAY}`,
         `/api/v1/aggregates?zone=Honest&${DAY}`, `/api/v1/aggregates?device=honest-1&${DAY}`, `/api/v1/aggregates?zone=${OWN_ZONE}&zone=Honest&${DAY}&groupBy=zone`,
         `/api/v1/top?zone=Honest&${DAY}`, `/api/v1/compare?device=honest-1&${DAY}`, `/api/v1/distribution?zone=Honest&${DAY}`,
-        '/api/v1/devices/honest-1', '/api/v1/devices/honest-1/latest', '/api/v1/devices?zone=Honest', '/api/v1/devices?device=honest-1'
+        '/api/v1/devices/honest-1', '/api/v1/devices/honest-1/latest', '/api/v1/devices?zone=Honest',
+        '/api/v1/devices?device=honest-1'
       ]) {
         const { status, body } = await attacker.ask({ path })
         attacker.expect(status === 403, `status ${status} for ${path}`)
@@ -54,7 +57,11 @@ export const parameters: readonly Attack[] = [
     spanMs: 30_000,
     async run (attacker) {
       const { chance } = attacker
-      const names = ['Honest', 'honest-1', 'zone-5', 'zoned-5', 'old-1', OWN_ZONE, 'large-5', 'Large\'', '%', '_', 'L%', '', ' Large', 'large', 'LARGE', '*', 'null', '{}', '\\', '"', '\'; drop table series; --', 'Large\u0000', '\ud800', 'é'.repeat(128)]
+      const names = [
+        'Honest', 'honest-1', 'zone-5', 'zoned-5', 'old-1', OWN_ZONE, 'large-5', 'Large\'', '%', '_', 'L%', '',
+        ' Large', 'large', 'LARGE', '*', 'null', '{}', '\\', '"', '\'; drop table series; --', 'Large\u0000', '\ud800',
+        'é'.repeat(128)
+      ]
       const name = () => encodeURIComponent(chance.pick(names).toWellFormed())
       for (let n = 0; n < attacker.generated; n++) {
         const route = chance.pick(routes)
@@ -78,13 +85,20 @@ export const parameters: readonly Attack[] = [
       const values: Readonly<Record<string, readonly string[]>> = {
         start: ['2026-01-14T00:00:00Z', '-24h', 'now', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59Z', '-999999999w', '1970-01-01T00:00:00+24:00', '', '٠', '2026-02-30T00:00:00Z', `2026-01-01T00:00:00.${'9'.repeat(40)}Z`],
         end: ['2026-01-15T00:00:00Z', 'now', 'now+999999999w', '2026-01-14T00:00:00.001Z', '1e9', 'NaN'],
-        interval: ['1m', '7m', '1h', '1d', '1w', '1mo', '1y', 'range', 'auto', '0m', '-1m', '99999999999m', '1M', ' 1m', '1m,1h'],
-        tz: ['Europe/Berlin', 'UTC', 'Etc/GMT+12', '../../etc/passwd', 'europe/berlin', 'Europe/Berlin\u0000', 'A'.repeat(64), '+25:00'],
+        interval: [
+          '1m', '7m', '1h', '1d', '1w', '1mo', '1y', 'range', 'auto', '0m', '-1m', '99999999999m', '1M', ' 1m', '1m,1h'
+        ],
+        tz: [
+          'Europe/Berlin', 'UTC', 'Etc/GMT+12', '../../etc/passwd', 'europe/berlin', 'Europe/Berlin\u0000',
+          'A'.repeat(64), '+25:00'
+        ],
         stats: ['count', 'p50,p50,p50', Array(60).fill('p1').map((_, n) => `p${n}.5`).join(','), 'p1e1', 'p-1', 'p100.1', 'p0.00000000000001', ',', 'increase,rate', '__proto__', 'a'.repeat(1_000)],
         fill: ['none', 'null', 'previous', 'linear', 'x'],
         limit: ['1', '0', '-1', '1e6', '1000001', '99999999999999999999', '1.5', 'x'],
         maxPoints: ['1', '100000', '1e5', '0'],
-        cursor: ['a', '', 'e30', 'bnVsbA', Buffer.from('{"a":1}').toString('base64url'), 'A'.repeat(8_000), '%00', '[]'],
+        cursor: [
+          'a', '', 'e30', 'bnVsbA', Buffer.from('{"a":1}').toString('base64url'), 'A'.repeat(8_000), '%00', '[]'
+        ],
         groupBy: ['device', 'zone', 'type', 'x', '', '__proto__'],
         order: ['asc', 'desc', 'x'],
         format: ['json', 'ndjson', 'csv', 'xml', '../x'],
@@ -113,7 +127,9 @@ export const parameters: readonly Attack[] = [
       const path = `/api/v1/aggregates?zone=${OWN_ZONE}&${DAY}&interval=1h&groupBy=type&limit=1`
       const first = await attacker.ask({ path: `/api/v1/devices?limit=2&zone=${OWN_ZONE}` })
       const second = await attacker.ask({ path })
-      const real = [first, second].map(it => (JSON.parse(it.body.toString() || '{}') as { next?: string }).next ?? 'e30')
+      const real = [first, second].map(
+        it => (JSON.parse(it.body.toString() || '{}') as { next?: string }).next ?? 'e30'
+      )
       for (let n = 0; n < attacker.generated; n++) {
         const bytes = Buffer.from(chance.pick(real), 'base64url')
         for (let m = chance.below(3); m >= 0; m--) bytes[chance.below(bytes.length)] = chance.below(256)
@@ -173,7 +189,10 @@ export const parameters: readonly Attack[] = [
     key: readEverything,
     input: 'ranges of ten years in every zone of time, by the day and month; 10 a second',
     async run (attacker) {
-      const zones = ['Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Apia', 'Africa/Casablanca', 'Antarctica/Troll', 'Australia/Lord_Howe']
+      const zones = [
+        'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Apia', 'Africa/Casablanca', 'Antarctica/Troll',
+        'Australia/Lord_Howe'
+      ]
       for (let n = 0; !attacker.isOver; n++) {
         const year = 1971 + n * 7 % 46
         await attacker.ask({ path: `/api/v1/aggregates?type=THERMOSTAT&start=${year}-01-01T00:00:00Z&end=${year + 9}-12-30T00:00:00Z&interval=${['1d', '1mo', '1h'][n % 3]}&tz=${zones[n % zones.length]}&fill=linear&limit=5000` })

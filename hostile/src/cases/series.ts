@@ -10,7 +10,9 @@ import type { Site } from '../site.ts'
 
 const PER_BODY = 10_000
 
-async function sendLines (attacker: Attacker, bodies: number, line: (n: number) => string, restMs = 300): Promise<void> {
+async function sendLines (
+  attacker: Attacker, bodies: number, line: (n: number) => string, restMs = 300
+): Promise<void> {
   for (let body = 0; body < bodies; body++) {
     const lines = Array.from({ length: PER_BODY }, (_, n) => line(body * PER_BODY + n)).join('\n')
     const { status } = await attacker.send(lines)
@@ -28,7 +30,9 @@ const SERIES_MAX = 21_000
 const unique = () => Math.floor(Math.random() * 1e9).toString(36)
 
 /** A reading in each of many weeks: each makes a partition where nothing bounds them. */
-function past (name: string, input: string, count: number, timeMs: (n: number) => number, deviceOf = (_: number) => 'past'): Attack {
+function past (
+  name: string, input: string, count: number, timeMs: (n: number) => number, deviceOf = (_: number) => 'past'
+): Attack {
   return {
     name: `partitions/${name}`,
     who: 'write key',
@@ -61,7 +65,8 @@ function collidingIds (chance: Chance, prefix: string, pairs: number): string[] 
     const seen = new Map<number, string>()
     for (;;) {
       // at random: blocks that count up meet far later than by the birthday paradox, after some 80,000
-      const block = chance.below(2 ** 20).toString(36).padStart(4, '0') + chance.below(2 ** 20).toString(36).padStart(4, '0')
+      const half = () => chance.below(2 ** 20).toString(36).padStart(4, '0')
+      const block = half() + half()
       const next = step(state, block)
       const other = seen.get(next)
       if (other === undefined || other === block) {
@@ -193,13 +198,26 @@ export const series: readonly Attack[] = [
       for (let n = 0; n < 20 && !attacker.isOver; n++) await attacker.send(lines, { 'idempotency-key': `large-${n}-${unique()}` })
     },
     async verify (site) {
-      const [{ bytes }] = await site.database.query<{ bytes: bigint }>("select pg_total_relation_size('ingest_answers') as bytes")
+      const [{ bytes }] = await site.database.query<{ bytes: bigint }>(
+        "select pg_total_relation_size('ingest_answers') as bytes"
+      )
       return Number(bytes) > 64 * 1024 * 1024 ? [`${Math.round(Number(bytes) / 1e6)} MB of answers are kept`] : []
     }
   },
-  past('minutes-of-years', '10,000 readings at random minutes of 20 years, one device', 10_000, n => Date.UTC(2005, 0, 1) + n * 2_654_435 % 7_300 * DAY_MS + n * 1_000),
+  past(
+    'minutes-of-years', '10,000 readings at random minutes of 20 years, one device', 10_000,
+    n => Date.UTC(2005, 0, 1) + n * 2_654_435 % 7_300 * DAY_MS + n * 1_000
+  ),
   past('many-devices', '3,000 readings of as many devices, each in another week of 57 years', 2_900, n => n * 7 * DAY_MS, n => `p${n}`),
-  past('every-week', 'one reading in each week since 1970: 2,900 events, about 10 KB gzipped', 2_900, n => n * 7 * DAY_MS + 3_600_000),
-  past('every-day', 'one reading on each day since 1970: 20,000 events in two bodies', 20_000, n => n * DAY_MS + 7_200_000),
-  past('backwards', 'the same weeks from the newest to the oldest, so that each is late', 2_900, n => (2_899 - n) * 7 * DAY_MS + 10_800_000)
+  past(
+    'every-week', 'one reading in each week since 1970: 2,900 events, about 10 KB gzipped', 2_900,
+    n => n * 7 * DAY_MS + 3_600_000
+  ),
+  past(
+    'every-day', 'one reading on each day since 1970: 20,000 events in two bodies', 20_000, n => n * DAY_MS + 7_200_000
+  ),
+  past(
+    'backwards', 'the same weeks from the newest to the oldest, so that each is late', 2_900,
+    n => (2_899 - n) * 7 * DAY_MS + 10_800_000
+  )
 ]

@@ -26,7 +26,9 @@ interface Trickle {
 }
 
 /** Opens connections that go on sending a little, by themselves, after the attack has ended. */
-function trickle (name: string, { who, count, input, holds, closedWithinMs, by = 'HTTP', first, drop }: Trickle): Attack {
+function trickle (
+  name: string, { who, count, input, holds, closedWithinMs, by = 'HTTP', first, drop }: Trickle
+): Attack {
   return {
     name: `slow/${name}`,
     who,
@@ -37,7 +39,9 @@ function trickle (name: string, { who, count, input, holds, closedWithinMs, by =
       const { apiPort, mqttPort, token } = attacker.target
       const opened: RawSocket[] = []
       for (let n = 0; n < count; n++) {
-        const raw = await attacker.connect(by === 'HTTP' ? apiPort : mqttPort, n % 50 === 0 ? attacker.freshAddress() : undefined)
+        const raw = await attacker.connect(
+          by === 'HTTP' ? apiPort : mqttPort, n % 50 === 0 ? attacker.freshAddress() : undefined
+        )
         if (first) raw.write(first(token))
         attacker.last(raw)
         attacker.count('opened')
@@ -71,7 +75,10 @@ export const slow: readonly Attack[] = [
     first: () => 'GET /api/v1/zones HTTP/1.1\r\nX-A: ',
     drop: everyTwoSeconds('a')
   }),
-  trickle('silent', { who: 'stranger', count: 200, input: 'connections by HTTP on which nothing is said', closedWithinMs: HEAD_MS }),
+  trickle(
+    'silent',
+    { who: 'stranger', count: 200, input: 'connections by HTTP on which nothing is said', closedWithinMs: HEAD_MS }
+  ),
   trickle('idle-after-answer', {
     who: 'stranger',
     count: 100,
@@ -80,7 +87,12 @@ export const slow: readonly Attack[] = [
     first: () => 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'
   }),
   trickle('bodies', {
-    who: 'write key', count: 60, input: 'bodies that get a byte every 2 s', closedWithinMs: BODY_MS, first: openBody, drop: everyTwoSeconds('\n')
+    who: 'write key',
+    count: 60,
+    input: 'bodies that get a byte every 2 s',
+    closedWithinMs: BODY_MS,
+    first: openBody,
+    drop: everyTwoSeconds('\n')
   }),
   trickle('bodies-without-token', {
     who: 'stranger',
@@ -98,7 +110,16 @@ export const slow: readonly Attack[] = [
     closedWithinMs: BODY_MS,
     first: stalledGzip
   }),
-  trickle('mqtt-silent', { who: 'stranger', count: 300, input: 'connections by MQTT on which nothing is said', closedWithinMs: CONNECT_MS, by: 'MQTT' }),
+  trickle(
+    'mqtt-silent',
+    {
+      who: 'stranger',
+      count: 300,
+      input: 'connections by MQTT on which nothing is said',
+      closedWithinMs: CONNECT_MS,
+      by: 'MQTT'
+    }
+  ),
   trickle('mqtt-connect', {
     who: 'stranger',
     count: 300,

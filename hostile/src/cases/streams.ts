@@ -2,7 +2,9 @@
 import { OWN_ZONE, readEverything, type Attack } from '../attack.ts'
 import type { Attacker } from '../attacker.ts'
 
-interface Streams { readonly count: number, readonly path: (n: number) => string, readonly isRead?: boolean, readonly stayMs?: number }
+interface Streams {
+  readonly count: number, readonly path: (n: number) => string, readonly isRead?: boolean, readonly stayMs?: number
+}
 
 async function open (attacker: Attacker, { count, path, isRead = true, stayMs = 1_500 }: Streams): Promise<void> {
   const opened = []
@@ -46,6 +48,12 @@ export const streams: readonly Attack[] = [
   { name: 'streams/by-device', who: 'read key', input: '10 streams with groupBy=device on 300,000 devices', run: it => open(it, { count: 10, path: n => `/api/v1/stream?zone=${OWN_ZONE}&groupBy=device&interval=${['1m', '1h', '1d'][n % 3]}` }) },
   { name: 'streams/by-zone', who: 'read key', key: readEverything, input: '10 streams with groupBy=zone on 26,000 zones', run: it => open(it, { count: 10, path: n => `/api/v1/stream?groupBy=zone&interval=${['1m', '1h', '1d'][n % 3]}` }) },
   { name: 'streams/all-different', who: 'read key', key: readEverything, input: '300 streams, each of another selection', run: it => open(it, { count: 300, path: n => `/api/v1/stream?device=large-${n}&device=honest-${n % 12}&interval=1m` }) },
-  { name: 'streams/unread', who: 'read key', key: readEverything, input: '60 streams of everything that nobody reads', run: it => open(it, { count: 60, path: () => '/api/v1/stream?groupBy=device&interval=1m', isRead: false }) },
+  {
+    name: 'streams/unread',
+    who: 'read key',
+    key: readEverything,
+    input: '60 streams of everything that nobody reads',
+    run: it => open(it, { count: 60, path: () => '/api/v1/stream?groupBy=device&interval=1m', isRead: false })
+  },
   { name: 'streams/again-and-again', who: 'read key', key: readEverything, input: 'streams that are opened and left, 100 a second, with made-up positions', run: it => open(it, { count: 250, path: n => `/api/v1/stream?zone=${OWN_ZONE}&interval=1h&device=large-${n}`, stayMs: 0 }) }
 ]

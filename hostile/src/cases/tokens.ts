@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import type { Attack } from '../attack.ts'
 import type { Attacker } from '../attacker.ts'
 
-const PATHS = ['/api/v1/zones', '/api/v1/devices', '/api/v1/keys', '/api/events/zone/Honest?startTime=2026-01-14T00:00:00Z&endTime=2026-01-15T00:00:00Z']
+const PATHS = [
+  '/api/v1/zones', '/api/v1/devices', '/api/v1/keys',
+  '/api/events/zone/Honest?startTime=2026-01-14T00:00:00Z&endTime=2026-01-15T00:00:00Z'
+]
 /** An address that fails too often is made to wait, and then nothing is learned of its tokens. */
 const PER_ADDRESS = 20
 
@@ -84,7 +87,8 @@ export const tokens: readonly Attack[] = [
   {
     name: 'tokens/forged-jwt',
     who: 'stranger',
-    input: 'generated JWTs: unsigned, of other keys, algorithms, issuers, times; one after the other, 20 of each address',
+    input: 'generated JWTs: unsigned, of other keys, algorithms, issuers, times; one after the other, ' +
+      '20 of each address',
     holds: '401',
     spanMs: 12_000,
     run: attacker => tryAll(attacker, attacker.generated, () => forgedJwt(attacker)),
