@@ -32,7 +32,7 @@ export default [
     // a longer file has several thoughts, or is a table
     files: ['**/*.{ts,tsx}'],
     ignores: [
-      '**/test/**', '**/*.test.ts', 'deploy/monitoring/alerts.ts', 'deploy/monitoring/dashboards.ts', 'hostile/src/**',
+      '**/test/**', '**/*.test.ts', 'deploy/monitoring/alerts.ts', 'deploy/monitoring/dashboards.ts',
       'relay-client/src/schema.ts'
     ],
     rules: { 'max-lines': ['error', 350] }

@@ -8,7 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { Chance } from '../../test-support/chance.ts'
 import type { Attack } from './attack.ts'
-import { Attacker, type LastingSocket, type Target } from './attacker.ts'
+import { Attacker, type Target } from './attacker.ts'
+import type { LastingSocket } from './sockets.ts'
 
 export type Order =
   | {

@@ -1,16 +1,15 @@
 /**
- * Tools of attackers: sockets, HTTP and MQTT from their own addresses. Linux answers on all of 127.0.0.0/8, so each
- * attack has a new address for all limits. The honest client has 127.0.0.1 for itself, unless the attack is about a
- * shared address.
+ * The tools of an attack: HTTP requests and sockets (sockets.ts) from its own addresses. Linux answers on all of
+ * 127.0.0.0/8, so each attack has a new address for all limits. The honest client has 127.0.0.1 for itself, unless the
+ * attack is about a shared address.
  */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 
-import { generate, parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
-
 import type { Chance } from '../../test-support/chance.ts'
+import { BODY_KEPT_BYTES, connectPacket, MqttSocket, RawSocket, type LastingSocket } from './sockets.ts'
 
 /** What an attacker knows of the site. */
 export interface Target {
@@ -59,8 +58,6 @@ const HOST = '127.0.0.1'
 const TIMEOUT_MS = 20_000
 /** Slower answers are reported with the attack. */
 const TOLD_MS = 3_000
-/** Stored part of an answer; the rest is read and dropped. */
-const BODY_KEPT_BYTES = 4 * 1024 * 1024
 
 export class Attacker {
   readonly target: Target
@@ -236,104 +233,6 @@ export class Attacker {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
   }
-}
-
-export interface LastingSocket { readonly socket: Socket, readonly openedMs: number, readonly raw: RawSocket }
-
-export class RawSocket {
-  readonly socket: Socket
-  readonly openedMs = performance.now()
-  readonly connected: Promise<void>
-  readonly closed: Promise<void>
-  /** when it was closed, on the clock of `performance`; undefined: it is open */
-  closedMs: number | undefined
-  readonly #chunks: Buffer[] = []
-  #size = 0
-
-  constructor (socket: Socket) {
-    this.socket = socket
-    socket.on('error', () => {})
-    socket.on(
-      'data', (chunk: Buffer) => { if ((this.#size += chunk.length) < BODY_KEPT_BYTES) this.#chunks.push(chunk) }
-    )
-    this.connected = new Promise(resolve => socket.once('connect', () => resolve()))
-    this.closed = new Promise(resolve => socket.once('close', () => {
-      this.closedMs = performance.now()
-      resolve()
-    }))
-  }
-
-  get isOpen (): boolean { return this.closedMs === undefined }
-  get received (): Buffer { return Buffer.concat(this.#chunks) }
-  /** status of the first HTTP answer; 0: none */
-  get status (): number {
-    return Number(
-      /^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0
-    )
-  }
-
-  write (bytes: Buffer | string): void { if (this.isOpen && !this.socket.destroyed) this.socket.write(bytes) }
-  end (): void { this.socket.destroy() }
-
-  /** Waits for the other side to close. @returns whether it did in time */
-  async isClosedWithin (ms: number): Promise<boolean> {
-    return await Promise.race([this.closed.then(() => true), delay(ms).then(() => false)])
-  }
-
-  /** Waits for data, a close, or the end of the time. */
-  async heard (ms: number): Promise<void> {
-    if (this.#size > 0) return
-    const came = new Promise<void>(resolve => this.socket.once('data', () => resolve()))
-    await Promise.race([came, this.closed, delay(ms)])
-  }
-}
-
-export class MqttSocket {
-  readonly raw: RawSocket
-  readonly version: 4 | 5
-  readonly #packets: Packet[] = []
-  #wake: () => void = () => {}
-
-  constructor (raw: RawSocket, version: 4 | 5) {
-    this.raw = raw
-    this.version = version
-    const parser = createParser({ protocolVersion: version })
-    parser.on('packet', packet => { this.#packets.push(packet); this.#wake() })
-    parser.on('error', () => {})
-    raw.socket.on('data', bytes => { try { parser.parse(bytes) } catch {} })
-    raw.closed.then(() => this.#wake())
-  }
-
-  /** The next packet; undefined: closed, or timed out. */
-  async next (ms = 5_000): Promise<Packet & { reasonCode?: number, returnCode?: number } | undefined> {
-    const untilMs = performance.now() + ms
-    while (this.#packets.length === 0 && this.raw.isOpen && performance.now() < untilMs) {
-      const woken = new Promise<void>(resolve => { this.#wake = resolve })
-      await Promise.race([woken, delay(Math.max(1, untilMs - performance.now()))])
-    }
-    return this.#packets.shift() as never
-  }
-
-  write (packet: Packet): void { this.raw.write(generate(packet, { protocolVersion: this.version })) }
-
-  publish (payload: string | Buffer, { topic = 'iot-events', qos = 1 as 0 | 1, messageId = 1 } = {}): void {
-    this.write({ cmd: 'publish', topic, payload, qos, messageId, dup: false, retain: false })
-  }
-
-  end (): void { this.raw.end() }
-}
-
-export function connectPacket (protocolVersion: 4 | 5, clientId: string, token: string, keepalive = 60): Buffer {
-  return generate({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion,
-    clean: true,
-    clientId,
-    keepalive,
-    username: 'device',
-    password: Buffer.from(token)
-  } as IConnectPacket, { protocolVersion })
 }
 
 let made = 0

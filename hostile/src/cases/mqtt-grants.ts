@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 import { OWN_PREFIX, OWN_ZONE, VAULT_PREFIX, VAULT_ZONE, type Attack } from '../attack.ts'
-import { eventOf, type Attacker, type MqttSocket } from '../attacker.ts'
+import { eventOf, type Attacker } from '../attacker.ts'
 import type { Site } from '../site.ts'
+import type { MqttSocket } from '../sockets.ts'
 
 const CLI = fileURLToPath(new URL('../../../relay-cli/src/main.ts', import.meta.url))
 /** FUTURE_MAX_MS by default */

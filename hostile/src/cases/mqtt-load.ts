@@ -1,6 +1,7 @@
 /** Clients by MQTT that connect too often, send too fast, or hold too much. */
 import { OWN_PREFIX, OWN_ZONE, type Attack } from '../attack.ts'
-import { connectPacket, eventOf, type Attacker } from '../attacker.ts'
+import { eventOf, type Attacker } from '../attacker.ts'
+import { connectPacket } from '../sockets.ts'
 
 async function publishFast (attacker: Attacker, qos: 0 | 1, perSecond: number, payload: () => string): Promise<void> {
   const mqtt = await attacker.mqtt({ version: 5 })

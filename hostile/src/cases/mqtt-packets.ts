@@ -2,7 +2,8 @@
 import { generate, type Packet } from 'mqtt-packet'
 
 import { OWN_PREFIX, OWN_ZONE, type Attack } from '../attack.ts'
-import { connectPacket, eventOf, type Attacker } from '../attacker.ts'
+import { eventOf, type Attacker } from '../attacker.ts'
+import { connectPacket } from '../sockets.ts'
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')
 

@@ -4,7 +4,8 @@ import { gzipSync } from 'node:zlib'
 import { generate } from 'mqtt-packet'
 
 import { OWN_PREFIX, OWN_ZONE, type Attack, type Who } from '../attack.ts'
-import { connectPacket, eventOf, type RawSocket } from '../attacker.ts'
+import { eventOf } from '../attacker.ts'
+import { connectPacket, type RawSocket } from '../sockets.ts'
 
 /** The deadlines of heads, bodies and CONNECTs, with what a busy machine adds. */
 const HEAD_MS = 20_000
