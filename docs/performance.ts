@@ -22,6 +22,7 @@ import {
   CONSUMER_BENCHMARK, KAFKA_STREAMS, KAFKA_STREAMS_EXACTLY_ONCE, RELAY_PROCESSOR, type RunSummary, type Spread
 } from '../bench/src/run.ts'
 import type { ScalingResult } from '../bench/src/scaling.ts'
+import type { TracingResult } from '../bench/src/tracing.ts'
 
 export const WRITE_COMMAND = 'npm exec -- node docs/performance.ts'
 
@@ -41,6 +42,7 @@ interface Results {
   accuracy: AccuracyResult
   access: AccessResult
   ingest: IngestResult
+  tracing: TracingResult
 }
 
 function read<N extends keyof Results> (name: N): Results[N] & Circumstances | undefined {
@@ -125,6 +127,12 @@ const sections: Readonly<Record<string, () => string>> = {
         ...[it.p50Ms, it.p90Ms, it.p99Ms, it.maxMs].map(ms => `${whole(ms)} ms`), whole(it.unavailable)
       ]]),
     chart('freshness', 'share of the readings that are visible after so many milliseconds')
+  ]),
+  tracing: () => render('tracing', it => [
+    table(['what', 'unit', 'off', 'on', 'on / off'], it.cases.map(({ what, unit, off, on, ratio: onOverOff }) => [
+      what, unit, ...[off, on].map(({ median }) => median < 100 ? median.toPrecision(3) : whole(median)),
+      onOverOff.toFixed(3)
+    ]))
   ]),
   poison: () => render('poison', it => [
     table(['records', 'kinds', 'records/s', 'CPU us/record', 'peak MB'], [[

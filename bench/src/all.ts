@@ -10,6 +10,7 @@ import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor } from './processor.ts'
 import { benchScaling } from './scaling.ts'
+import { benchTracing } from './tracing.ts'
 
 const backlog = { devices: 1_000, partitions: 8, streams: true, exactlyOnce: true }
 
@@ -33,6 +34,7 @@ export async function benchAll ({ quick = false }: { quick?: boolean }): Promise
     : { devices: 1_000, seconds: 5, memorySeconds: 600 }
   await benchApi({ ...api, quick, repeats, days: 400, connections: 10 })
   await benchIngest({ quick, events: quick ? 5_000 : 50_000, repeats })
+  await benchTracing({ quick, events: quick ? 300_000 : 3_000_000, repeats })
   await benchAccuracy({ quick })
   await benchAccess({ quick, credentials: quick ? 200 : 2_000, repeats: quick ? 1 : 5 })
   console.log(`all of it took ${Math.round((performance.now() - startedMs) / 1000)} s`)

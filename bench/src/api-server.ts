@@ -15,9 +15,10 @@ const UNLIMITED = String(2 ** 31 - 1)
 
 export const headers = { authorization: `Bearer ${TOKEN}` }
 
-/** @param database connection string */
-export async function startApi (database: string): Promise<ApiServer> {
+/** @param database connection string @param more settings other than defaults */
+export async function startApi (database: string, more: Record<string, string> = {}): Promise<ApiServer> {
   return startServer('api', {
+    ...more,
     DATABASE_URL: database,
     API_TOKENS: TOKEN,
     LOG_LEVEL: 'error',

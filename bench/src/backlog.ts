@@ -17,6 +17,8 @@ export interface Backlog {
   readonly zones?: number
   /** late readings, by up to `LATE_MAX_MS`; default: none */
   readonly late?: Late
+  /** share of the devices whose records say that they are traced, as the API writes them; default: none */
+  readonly traced?: number
 }
 
 export interface Late {
@@ -78,7 +80,9 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
 
 /** The records of a backlog, in the order of sending, in batches. */
 export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
-  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, zones = 10, late } = backlog
+  const {
+    events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, zones = 10, late, traced = 0
+  } = backlog
   const fleet = Array.from({ length: devices }, (_, index) => {
     const n = firstDevice + index
     const id = `device-${String(n).padStart(6, '0')}`
@@ -89,7 +93,8 @@ export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
     const { id, eventStart } = fleet[device]
     // two readings of one device in one millisecond differ: the same value would be a duplicate
     const value = Math.round(200 + 50 * Math.sin(valueMs / 300_000 + device) + (round + device) % 7) / 10
-    return { key: id, value: `${eventStart}${value},"timestamp":"${timestamp}"}` }
+    const record = { key: id, value: `${eventStart}${value},"timestamp":"${timestamp}"}` }
+    return device < traced * devices ? { ...record, headers: { traceparent: traceparentOf(round, device) } } : record
   }
   const outages = late?.as === 'outages' ? readOutages(devices, intervalMs, startMs) : undefined
   let records: ProducedRecord[] = []
@@ -111,6 +116,11 @@ export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
     }
   }
   if (records.length > 0) yield records
+}
+
+function traceparentOf (round: number, device: number): string {
+  const hex = (n: number, digits: number) => n.toString(16).padStart(digits, '0')
+  return `00-${hex(round + 1, 16)}${hex(device + 1, 16)}-${hex(device + 1, 16)}-01`
 }
 
 /** Evenly spread, by multiples of the golden ratio and similar numbers: without a pattern, and reproducible. */

@@ -15,6 +15,7 @@ import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
 import { benchScaling } from './scaling.ts'
+import { benchTracing } from './tracing.ts'
 
 const program = new Command('bench').version(version).description('Benchmarks of Relay beside their peers')
 
@@ -116,6 +117,13 @@ program.command('ingest')
   .option('--quick', 'results go to .relay/bench')
   .option('--cpu-prof <folder>', 'write a CPU profile of the API there')
   .action(benchIngest)
+
+program.command('tracing')
+  .description('what tracing costs processor and API: the same work with and without a collector')
+  .option('--events <n>', 'events of the backlog', Number, 3_000_000)
+  .option('--repeats <n>', 'repeats, in turn with and without', Number, 3)
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchTracing)
 
 program.command('poison')
   .description('a flood in which nothing is an event: dead letters from the first claim to the last commit')
