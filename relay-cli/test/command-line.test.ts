@@ -84,7 +84,7 @@ test('without a configured database or log it is the local stack, and otherwise 
   )
 })
 
-test('no help text shows a JavaScript value as a default, and every program prints its version', async () => {
+test('every program prints its version and help, without JavaScript values, and refuses unknown arguments', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const mains = [
     ...await Array.fromAsync(glob('{relay-*,bench,faults,hostile}/src/main.ts', { cwd: root })),
@@ -95,6 +95,13 @@ test('no help text shows a JavaScript value as a default, and every program prin
     const { stdout } = await run(process.execPath, [main, '--version'], { cwd: root })
     assert.equal(stdout, `${version}\n`, main)
   }))
+  for (const name of ['api', 'processor', 'issuer']) {
+    const main = `relay-${name}/src/main.ts`
+    assert.match((await run(process.execPath, [main, '--help'], { cwd: root })).stdout, /docs\/configuration\.md/)
+    await assert.rejects(run(process.execPath, [main, '--porrt', '1'], { cwd: root }), {
+      stdout: /unknown argument --porrt: relay-\w+ has no options/
+    })
+  }
   for (const args of [['dead-letters', 'replay'], ['replay']]) {
     const { stdout } = await runCli({ environment: {} }, [...args, '--help'])
     assert.doesNotMatch(stdout, /default: (null|undefined|NaN|Infinity)/, args.join(' '))

@@ -26,10 +26,21 @@ export function readConfig<T extends TProperties> (
   try {
     return Object.freeze(envSchema<Static<TObject<T>>>({ schema, data: given, dotenv: false, env: false }))
   } catch (cause) {
-    const faults = (cause as { errors?: { instancePath: string, message: string }[] }).errors ?? []
-    const said = faults.map(it => `${it.instancePath.slice(1) || 'environment'} ${it.message}`).join('; ')
+    const said = ((cause as { errors?: Fault[] }).errors ?? []).map(wordsOf).join('; ')
     throw new RelayError('RELAY_CONFIG_INVALID', `invalid settings: ${said || String(cause)}`, { cause })
   }
+}
+
+/** An error of the validator. */
+interface Fault {
+  readonly instancePath: string
+  readonly message: string
+  readonly params?: { readonly allowedValues?: readonly string[] }
+}
+
+function wordsOf ({ instancePath, message, params }: Fault): string {
+  const said = params?.allowedValues ? `must be one of ${params.allowedValues.join(', ')}` : message
+  return `${instancePath.slice(1) || 'environment'} ${said}`
 }
 
 function readFiles (names: readonly string[], set: NodeJS.ProcessEnv): Record<string, string> {

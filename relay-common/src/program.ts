@@ -38,12 +38,19 @@ export interface ProgramConfig {
  * Runs a program from start to exit. SIGTERM and SIGINT drain it, close it and exit with 0. A second signal or the
  * deadline ends it at once. An unhandled error is one line and exit code 1. A process started with an IPC channel
  * reports `ready` on it and closes with it, so it never outlives a killed parent.
+ * @param hasOptions whether `readSettings` reads the command line; otherwise an argument is an error
  */
 export async function runProgram<C extends ProgramConfig> (
-  name: string, readSettings: () => C, start: (config: C, log: Logger) => Promise<Running>
+  name: string, readSettings: () => C, start: (config: C, log: Logger) => Promise<Running>,
+  hasOptions = false
 ): Promise<void> {
   if (process.argv.includes('--version')) {
     console.log(version)
+    return
+  }
+  const [argument] = hasOptions ? [] : process.argv.slice(2)
+  if (argument === '--help' || argument === '-h') {
+    console.log(`${name} has no options; environment variables configure it (docs/configuration.md)`)
     return
   }
   let log = createLogger(name, 'info')
@@ -58,6 +65,11 @@ export async function runProgram<C extends ProgramConfig> (
   }
 
   try {
+    if (argument !== undefined) {
+      throw new RelayError('RELAY_CONFIG_INVALID',
+        `unknown argument ${argument}: ${name} has no options; environment variables configure it ` +
+        '(docs/configuration.md)')
+    }
     const config = readSettings()
     log = createLogger(name, config.LOG_LEVEL)
     closeMaxMs = config.SHUTDOWN_TIMEOUT_MS

@@ -3,4 +3,4 @@ import { runProgram } from 'relay-common'
 import { readSimulatorConfig } from './config.ts'
 import { startSimulator } from './simulator.ts'
 
-await runProgram('relay-simulator', readSimulatorConfig, startSimulator)
+await runProgram('relay-simulator', readSimulatorConfig, startSimulator, true)

@@ -138,7 +138,8 @@ async function makeFolder (path: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') { // of /proc, for example
       throw new RelayError('RELAY_CONFIG_INVALID',
-        `can't use the data folder ${path}: no folder can be created there; use another with --data-dir`, { cause: error })
+        `can't use the data folder ${path}: no folder can be created there; use another with --data-dir`,
+        { cause: error })
     }
     if (code !== 'EEXIST' || !existsSync(path)) throw error
   }
@@ -157,7 +158,8 @@ async function checkContent (folder: string): Promise<void> {
   const others = entries.filter(it => !/^lock(\.\d+)?$/.test(it) && !HARMLESS.has(it))
   if (others.length === 0) return
   throw new RelayError('RELAY_CONFIG_INVALID',
-    `can't use the data folder ${folder}: it has other files (${printableLines(others[0])}); use an empty one with --data-dir`)
+    `can't use the data folder ${folder}: it has other files (${printableLines(others[0])}); ` +
+    'use an empty one with --data-dir')
 }
 
 /** Closes what an earlier version left open. */

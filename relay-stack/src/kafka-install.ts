@@ -60,7 +60,8 @@ export async function findJava (cacheDir?: string): Promise<FoundJava> {
   const version = Number(/version "(?:1\.)?(\d+)/.exec(said ?? '')?.[1] ?? 0)
   const missing: string[] = []
   if (version < JAVA_VERSION_MIN) {
-    missing.push(`Java ${JAVA_VERSION_MIN} or newer` + (version > 0 ? ` (not ${version})` : ''))
+    const home = process.env.JAVA_HOME ? `, of JAVA_HOME ${process.env.JAVA_HOME}` : ''
+    missing.push(`Java ${JAVA_VERSION_MIN} or newer` + (version > 0 ? ` (not ${version}${home})` : home))
   }
   const isInstalled = cacheDir !== undefined && existsSync(join(jarsDir(cacheDir), STAMP))
   if (!isInstalled && await run('mvn', ['--version']).catch(() => undefined) === undefined) missing.push('Maven')

@@ -95,8 +95,7 @@ export function parseOptions (
   parse(command, args, environment)
   const options = command.opts()
   const folder = (name: string) => folderOf(command, name, startedIn)
-  const isSet = (variable: string) => /^(1|true|yes)$/i.test(environment[variable] ?? '')
-  const hasSimulator = options.simulator ?? (environment.RELAY_SIMULATOR ? isSet('RELAY_SIMULATOR') : undefined)
+  const ofSwitch = (variable: string) => parseSwitch(command, variable, environment[variable])
 
   const simulator: Record<string, string> = {}
   for (const [flags, variable] of simulatorOptions) {
@@ -109,10 +108,10 @@ export function parseOptions (
     kafkaCache: folder('kafkaCache'),
     eventLog: options.eventLog,
     isEventLogMoved: options.moveEventLog ?? false,
-    issuer: options.issuer ?? isSet('RELAY_ISSUER'),
-    fresh: options.fresh ?? isSet('RELAY_FRESH'),
-    logs: options.logs ?? isSet('RELAY_LOGS'),
-    hasSimulator,
+    issuer: options.issuer ?? ofSwitch('RELAY_ISSUER') ?? false,
+    fresh: options.fresh ?? ofSwitch('RELAY_FRESH') ?? false,
+    logs: options.logs ?? ofSwitch('RELAY_LOGS') ?? false,
+    hasSimulator: options.simulator ?? ofSwitch('RELAY_SIMULATOR'),
     simulator
   }
 }
@@ -127,6 +126,14 @@ export function parseFolder (args: readonly string[], environment: NodeJS.Proces
     .addOption(dataDirOption())
   parse(command, args, environment)
   return folderOf(command, 'dataDir', startedIn)
+}
+
+/** @returns undefined: not set */
+function parseSwitch (command: Command, variable: string, text = ''): boolean | undefined {
+  if (text === '') return undefined
+  if (/^(1|true|yes|on)$/i.test(text)) return true
+  if (/^(0|false|no|off)$/i.test(text)) return false
+  return command.error(`error: ${variable} must be 1 or 0, got ${text}`)
 }
 
 /** An empty one is mostly an unset variable of a script; it would be the current folder. */

@@ -25,12 +25,26 @@ export async function findBinaries (owner: Owner, say: Say): Promise<Binaries> {
   try {
     const native = fileURLToPath(new URL('../native', import.meta.resolve(PACKAGE)))
     await complete(native)
-    return binariesIn(await bringWithinReach(native, owner, COPIES, say))
+    const reachable = await bringWithinReach(native, owner, COPIES, say)
+    checkQuotable(reachable)
+    return binariesIn(reachable)
   } catch (cause) {
     if (cause instanceof RelayError) throw cause
     throw new RelayError('RELAY_CONFIG_INVALID', `no PostgreSQL for this machine (${PACKAGE}: ${(cause as Error).message}); ` +
       'run `npm ci` again, without --omit=optional, or use another server with DATABASE_URL', { cause })
   }
+}
+
+/**
+ * initdb runs its own programs by a shell, with their path in double quotes and nothing else.
+ * @throws RelayError RELAY_CONFIG_INVALID if the shell would read the path differently
+ */
+export function checkQuotable (folder: string): void {
+  const [character] = /["$`\\\n]/.exec(process.platform === 'win32' ? '' : folder) ?? []
+  if (character === undefined) return
+  throw new RelayError('RELAY_CONFIG_INVALID',
+    `PostgreSQL can't run in a folder whose path contains ${JSON.stringify(character)}: ` +
+    `move Relay away from ${JSON.stringify(folder)}, or use another server with DATABASE_URL`)
 }
 
 function binariesIn (native: string): Binaries {

@@ -32,7 +32,9 @@ async function stop (path: string): Promise<number> {
     process.kill(pid, 'SIGTERM')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EPERM') throw new RelayError('RELAY_CONFIG_INVALID', `the stack on ${path} (process ${pid}) is another user's`)
+    if (code === 'EPERM') {
+      throw new RelayError('RELAY_CONFIG_INVALID', `the stack on ${path} (process ${pid}) is another user's`)
+    }
     if (code !== 'ESRCH') throw error // it has ended meanwhile
   }
   for (const deadline = performance.now() + STOP_TIMEOUT_MS; stackOn(path) === pid;) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -84,6 +85,17 @@ suite('options of npm start', () => {
       [8080, undefined, root + '.relay', false, {}])
   })
 
+  test('a variable that switches something on is 1 or 0', () => {
+    assert.equal(read([], { RELAY_FRESH: 'on' }).fresh, true)
+    assert.equal(read([], { RELAY_FRESH: 'No' }).fresh, false)
+    for (const name of ['RELAY_FRESH', 'RELAY_LOGS', 'RELAY_ISSUER', 'RELAY_SIMULATOR']) {
+      const { status, stderr } = spawnSync(
+        process.execPath, [`${root}relay-stack/src/main.ts`], { env: { [name]: 'maybe' }, encoding: 'utf8' }
+      )
+      assert.deepEqual([status, stderr.split('\n')[0]], [1, `error: ${name} must be 1 or 0, got maybe`])
+    }
+  })
+
   test('a relative folder is based on the folder where npm start was typed', () => {
     assert.equal(read(['--data-dir', 'mine']).dataDir, '/somewhere/mine')
     assert.equal(read(['--data-dir', '/abs/mine']).dataDir, '/abs/mine')
@@ -130,6 +142,9 @@ suite('the fleet of the stack', () => {
       ['--devices', '1.5']
     ]
     for (const args of wrong) assert.throws(() => choose(args), { code: 'RELAY_CONFIG_INVALID' }, args.join(' '))
+    assert.throws(() => chooseFleet(read([]), { EVENT_LOG: 'redis' }, true), {
+      message: 'invalid settings: EVENT_LOG must be one of kafka, postgres'
+    })
   })
 })
 
