@@ -151,6 +151,20 @@ suite('docker compose with compose.cluster.yaml', () => {
     })
   })
 
+  test('a rolling update under load: every container of the programs is replaced, and no request fails', ofMinutes, async () => {
+    await underLoad('rolling-update', async ({ load, v1, events, progress }) => {
+      const services = ['processor', 'ingest', 'api']
+      const ids = async () => (await site.containers()).filter(it => services.includes(it.service)).map(it => it.id)
+      const before = await ids()
+      await site.paste('deploy/rolling-update processor ingest api')
+      const updated = await ids()
+      assert.equal(updated.length, before.length)
+      assert.deepEqual(updated.filter(it => before.includes(it)), [])
+      await progress('with new containers')
+      for (const { failed } of [load, v1, events]) assert.deepEqual(failed, [])
+    })
+  })
+
   test('two of three brokers are killed: events are refused, none that was accepted is lost, and answers go on', ofMinutes, async () => {
     await underLoad('two-brokers-killed', async ({ load, v1, progress }) => {
       const brokers = [...await site.containers('kafka-2'), ...await site.containers('kafka-3')].map(it => it.id)

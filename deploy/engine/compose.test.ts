@@ -196,7 +196,7 @@ suite('docker compose', () => {
     await site.untilWell()
   })
 
-  test('three processors and two APIs behind a proxy: one of each is stopped and killed under load', ofMinutes, async () => {
+  test('three processors and two APIs behind a proxy: they are replaced one by one, and killed, under load', ofMinutes, async () => {
     site.use('compose.yaml:compose.scaled.yaml')
     await site.paste('docker compose up -d')
     await site.untilWell()
@@ -211,6 +211,8 @@ suite('docker compose', () => {
     assert.deepEqual(load.failed, [], 'an API that is stopped drains first')
     await docker('start', api.id)
     await site.untilWell()
+    await site.paste('deploy/rolling-update processor api')
+    assert.deepEqual(load.failed, [], 'a rolling update fails no request')
     for (const service of ['processor', 'api']) {
       const [{ id }] = await site.containers(service)
       await site.crash(id)

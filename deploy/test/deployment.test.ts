@@ -17,7 +17,7 @@ test('each command is run by a test', () => {
   const tests = globSync('deploy/engine/*.ts', { cwd: ROOT }).map(it => readFileSync(join(ROOT, it), 'utf8')).join('\n')
     .replace(/' \+\s*'/g, '') // long ones are on two lines
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
-  const commands = [...page.matchAll(/^ {4}((?:docker|export) .*)$|`(docker compose [^`]*|npm [^`]*)`/gm)].map(it => it[1] ?? it[2])
+  const commands = [...page.matchAll(/^ {4}((?:docker |export |deploy\/).*)$|`(docker compose [^`]*|npm [^`]*)`/gm)].map(it => it[1] ?? it[2])
   assert.ok(commands.length > 10)
   for (const command of commands) {
     const [, script] = /^npm (?:run )?(\S+)$/.exec(command) ?? []
