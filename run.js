@@ -7,7 +7,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import * as module from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import * as util from 'node:util'
 
@@ -15,6 +15,9 @@ const NODE_MIN = 24
 /** Programs that read `.env`; tests and benchmarks must not depend on it. */
 const STACK = 'relay-stack/'
 const CLI = 'relay-cli/'
+const FOLDERS = ['RELAY_DATA_DIR', 'RELAY_KAFKA_CACHE']
+/** The command line needs these of the local stack. */
+const OF_STACK = ['RELAY_DATA_DIR', 'API_TOKENS']
 /** If `.env` has one of them, the command line uses those servers in place of the local stack. */
 const SERVERS = ['DATABASE_URL', 'DATABASE_URL_FILE', 'POSTGRES_HOST', 'KAFKA_BOOTSTRAP_SERVERS']
 
@@ -33,7 +36,7 @@ async function run () {
   keepCompiled()
   process.argv = [process.argv[0], pathOf(file), ...args]
   if (file.startsWith(STACK)) readEnvFile(() => true)
-  if (file.startsWith(CLI)) readEnvFile((name, all) => name === 'RELAY_DATA_DIR' || SERVERS.some(it => all[it]))
+  if (file.startsWith(CLI)) readEnvFile((name, all) => OF_STACK.includes(name) || SERVERS.some(it => all[it]))
   try {
     await import(pathToFileURL(pathOf(file)).href)
   } catch (error) {
@@ -66,13 +69,13 @@ function keepCompiled () {
   if (process.env.NODE_COMPILE_CACHE) module.enableCompileCache()
 }
 
-/** Reads settings from `.env` beside package.json. The environment takes precedence. */
+/** Reads settings from `.env` beside package.json, the base of its folders. The environment takes precedence. */
 function readEnvFile (isWanted) {
   const path = pathOf('.env')
   if (!existsSync(path)) return
   const all = util.parseEnv(readFileSync(path, 'utf8'))
   for (const [name, value] of Object.entries(all)) {
-    if (isWanted(name, all)) process.env[name] ??= value
+    if (isWanted(name, all)) process.env[name] ??= value && FOLDERS.includes(name) ? resolve(pathOf('.'), value) : value
   }
 }
 

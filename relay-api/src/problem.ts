@@ -173,7 +173,8 @@ function toRelayError (error: FastifyError): RelayError {
   if (error instanceof RelayError) return error
   if (error.validation) return validationError(error)
   if (clientStatus(error) !== undefined) {
-    return new RelayError(frameworkCodes[error.code] ?? 'RELAY_REQUEST_INVALID', error.message, { cause: error })
+    const code = frameworkCodes[error.code] ?? 'RELAY_REQUEST_INVALID'
+    return new RelayError(code, frameworkDetails[error.code] ?? error.message, { cause: error })
   }
   if (error.code === QUERY_CANCELED) return new RelayError('RELAY_ANSWER_TOO_SLOW', error.message, { cause: error })
   if (isConnectionError(error)) return new RelayError('RELAY_DATABASE_UNREACHABLE', error.message, { cause: error })
@@ -184,6 +185,11 @@ function toRelayError (error: FastifyError): RelayError {
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'RELAY_MEDIA_TYPE_UNKNOWN',
   FST_ERR_CTP_BODY_TOO_LARGE: 'RELAY_BODY_TOO_LARGE'
+}
+
+/** Where the message of the framework does not say what to do. */
+const frameworkDetails: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'Content-Type must be a media type of this route, such as application/json'
 }
 
 /** Status of an error of the framework, such as a URL that can't be decoded. */

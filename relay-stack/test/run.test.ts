@@ -105,6 +105,16 @@ suite('npm scripts', () => {
     assert.equal(stdout(local, 'relay-stack', { DEVICES: '9' }), '9,15432,/data\n', 'the environment wins')
     assert.equal(stdout(local, 'relay-cli'), '-,-,/data\n', 'else it would not be the stack that runs here')
     assert.equal(stdout(local, 'bench'), '-,-,-\n')
+    const showToken = 'console.log(process.env.API_TOKENS)'
+    const withToken = await makeClone(t, {
+      ...installed, 'relay-cli/src/main.ts': showToken, '.env': 'API_TOKENS=a-token\n'
+    })
+    assert.equal(stdout(withToken, 'relay-cli'), 'a-token\n', 'the local stack accepts no other')
+    const relative = await makeClone(t, { ...installed, ...programs, '.env': 'RELAY_DATA_DIR=own\n' })
+    for (const program of ['relay-stack', 'relay-cli']) {
+      assert.equal(stdout(relative, program), `-,-,${join(relative, 'own')}\n`, 'wherever it is started')
+    }
+    assert.equal(stdout(relative, 'relay-stack', { RELAY_DATA_DIR: 'mine' }), '-,-,mine\n')
     const own = await makeClone(t, { ...installed, ...programs, '.env': env + 'POSTGRES_HOST=db.example\n' })
     assert.equal(stdout(own, 'relay-cli'), '7,15432,/data\n')
   })
