@@ -19,6 +19,15 @@ test('a connection string without a password takes that of POSTGRES_PASSWORD', a
   await open(without.href, password)
   await open(url, 'another') // its own wins
   await assert.rejects(open(without.href, ''), { code: 'RELAY_CONFIG_INVALID' })
+  const elsewhere = new URL(url)
+  elsewhere.pathname = '/nowhere'
+  for (const [DATABASE_URL, why] of [
+    [without.href, 'password authentication failed'], [elsewhere.href, 'database "nowhere" does not exist']
+  ]) {
+    await assert.rejects(open(DATABASE_URL, 'another'), {
+      code: 'RELAY_DATABASE_UNREACHABLE', message: new RegExp(`refuses the login: ${why}.*; check DATABASE_URL`)
+    })
+  }
   without.searchParams.set('password', password)
   await open(without.href, 'another')
 })

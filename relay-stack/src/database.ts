@@ -94,7 +94,7 @@ async function isTaken (url: string): Promise<boolean> {
     await (await openAs(url))[Symbol.asyncDispose]()
     return true
   } catch (error) {
-    if ((error as { code?: string }).code !== WRONG_PASSWORD) throw error
+    if (((error as Error).cause as { code?: string } | undefined)?.code !== WRONG_PASSWORD) throw error
     return false
   }
 }

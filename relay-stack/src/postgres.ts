@@ -157,6 +157,8 @@ async function ready (
 ): Promise<void> {
   let failure: Error | undefined
   server.once('error', error => { failure = error })
+  const howItEnded = () => failure?.message ?? (server.signalCode ? `killed by ${server.signalCode}` : undefined) ??
+    (server.exitCode === null ? `no answer within ${START_TIMEOUT_MS / 1_000} s` : `exit code ${server.exitCode}`)
   const pidFile = join(settings.dataDir, 'postmaster.pid')
   for (const deadline = Date.now() + START_TIMEOUT_MS; ;) {
     const lines = (await readFile(pidFile, 'utf8').catch(() => '')).split('\n')
@@ -165,6 +167,7 @@ async function ready (
     await delay(10)
   }
 
+  const how = howItEnded()
   server.kill('SIGQUIT')
   const lines = await said()
   if (/could not bind|Address already in use/.test(lines)) {
@@ -172,8 +175,8 @@ async function ready (
       `port ${settings.port} is in use; use another for PostgreSQL with --postgres-port`)
   }
   throw new RelayError('RELAY_DATABASE_UNREACHABLE',
-    `PostgreSQL did not start; its last lines (all in ${settings.logFile}):\n` +
-    (printableLines(lines.slice(-2000).trim()) || failure?.message))
+    `PostgreSQL did not start: ${how}; its last lines (all in ${settings.logFile}):\n` +
+    printableLines(lines.slice(-2000).trim()))
 }
 
 /** Creates a database unless it exists. @throws RelayError RELAY_DATABASE_UNREACHABLE */

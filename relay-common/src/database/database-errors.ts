@@ -13,6 +13,12 @@ const connectionErrors = new Set([
   '08P01' // PgBouncer says this when its server has gone, and closes the connection
 ])
 
+/** Whether the server refuses the user, the password or the name of the database. */
+export function isLoginRefused (error: unknown): boolean {
+  const { code = '' } = error as { code?: string }
+  return code.startsWith('28') || code === '3D000'
+}
+
 /** Whether the database was unreachable, in contrast to a refused statement. */
 export function isConnectionError (error: unknown): boolean {
   const { code, message } = error as { code?: string, message?: string }

@@ -16,7 +16,7 @@ import type { Logger } from '../log.ts'
 import {
   connectionOptions, describeDatabase, sessionSettings, type DatabaseSettings, type PlanStyle
 } from './connection-settings.ts'
-import { isConnectionError } from './database-errors.ts'
+import { isConnectionError, isLoginRefused } from './database-errors.ts'
 import { measurePool } from './pool-metrics.ts'
 import {
   findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings
@@ -185,6 +185,11 @@ export async function openDatabase (
         throw new RelayError('RELAY_DATABASE_POOLED',
           `PgBouncer at ${describeDatabase(settings)} refuses startup settings: set ` +
           'ignore_startup_parameters = options there; Relay then sets them in each session', { cause })
+      }
+      if (isLoginRefused(cause)) {
+        throw new RelayError('RELAY_DATABASE_UNREACHABLE',
+          `PostgreSQL at ${describeDatabase(settings)} refuses the login: ${(cause as Error).message}; check ` +
+          'DATABASE_URL or the POSTGRES_ settings', { cause })
       }
       if (!isConnectionError(cause)) throw cause
       throw new RelayError('RELAY_DATABASE_UNREACHABLE',
