@@ -105,7 +105,7 @@ const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_EVENT_LOG_UNREACHABLE: 'the event log is unreachable; try again later: events that are sent again count once',
   RELAY_INGEST_BUSY: 'too many events are waiting for the event log; try again later',
   RELAY_INGEST_OFF: 'this API accepts no events; the operator can set EVENT_LOG',
-  RELAY_STREAM_FULL: 'the limit of open streams is reached; try again later',
+  RELAY_STREAM_FULL: 'the limit of open streams is reached, or this API is shutting down; try again later',
   RELAY_ANSWER_TOO_SLOW: 'the answer took longer than allowed; use a shorter range that starts and ends at whole ' +
     'minutes, select fewer devices, or try again later',
   RELAY_ANSWERS_BUSY: 'the limit of long answers in progress is reached; try again later'
@@ -260,7 +260,7 @@ export function sendClientProblem (error: Error & { readonly code?: string }, so
   }
   const code = clientCodes[error.code ?? ''] ?? 'RELAY_REQUEST_INVALID'
   const { status } = errorCodes[code]
-  const said = new RelayError(code, `could not read the request: ${STATUS_CODES[status]}`)
+  const said = new RelayError(code, `could not read the request: ${clientDetails[code] ?? 'its bytes are not HTTP'}`)
   const requestId = crypto.randomUUID()
   const body = JSON.stringify(problemOf(said, status, requestId))
   endHard(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
@@ -272,4 +272,8 @@ export function sendClientProblem (error: Error & { readonly code?: string }, so
 const clientCodes: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'RELAY_REQUEST_TOO_SLOW',
   HPE_HEADER_OVERFLOW: 'RELAY_HEADERS_TOO_LARGE'
+}
+
+const clientDetails: Partial<Record<ErrorCode, string>> = {
+  RELAY_REQUEST_TOO_SLOW: 'it did not arrive in time', RELAY_HEADERS_TOO_LARGE: 'its headers are too long'
 }

@@ -44,7 +44,8 @@ async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOpti
   await using site = await openSite()
   const { config, database } = site
   if (config.KEEP_DUPLICATES) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'KEEP_DUPLICATES is set: on this site a resent reading counts twice')
+    throw new RelayError('RELAY_CONFIG_INVALID',
+      'KEEP_DUPLICATES is set: on this site a resent reading counts twice, so there is nothing to repair')
   }
   const stop = new AbortController()
   const onSignal = () => stop.abort(new Error('stopped; earlier days were repaired'))

@@ -1,6 +1,6 @@
 import {
-  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, retentionSettings,
-  tracingSettings
+  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig,
+  READINGS_PER_ROW_MAX_DEFAULT, retentionSettings, tracingSettings
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
@@ -72,7 +72,7 @@ export const processorSettings = Type.Object({
       'the journal. 0: no journal, each flush writes the rows of all devices in it'
   }),
   READINGS_PER_ROW_MAX: Type.Integer({
-    default: 600,
+    default: READINGS_PER_ROW_MAX_DEFAULT,
     minimum: 0,
     maximum: 60_000,
     description: 'most readings stored per device and minute; above it only their distribution is stored'
@@ -81,7 +81,7 @@ export const processorSettings = Type.Object({
     default: 'accept',
     enum: ['accept', 'reject'],
     description: 'what to do with a record ' +
-    'whose key is not its device id: ignore accepts any key, reject writes a dead letter'
+    'whose key is not its device id: accept takes any key, reject writes a dead letter'
   }),
   KEEP_DUPLICATES: Type.Boolean({
     default: false, description: 'count a resent reading (same device, time and value) again'

@@ -31,6 +31,7 @@ export async function claimPartition (
   })
 }
 
+/** Raises the epoch, which fences the owner before: its moves no longer match. */
 async function raiseEpoch (
   client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Omit<Claim, 'historyId' | 'homes' | 'journal'>> {

@@ -7,7 +7,7 @@ import { openApiKeys } from './api-key.ts'
 import { createRefusalLog } from './refusal-log.ts'
 import { authenticate, createLogIn, type LogIn } from './authenticate.ts'
 import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
-import { GUESSABLE_CHARACTERS, identifyConfiguredToken } from './configured-token.ts'
+import { UNGUESSABLE_CHARACTERS_MIN, identifyConfiguredToken } from './configured-token.ts'
 import { createGate } from './gate.ts'
 import { openLimits } from './rate-limits.ts'
 
@@ -26,9 +26,9 @@ export async function guard (
   if (tokens.length === 0 && !accessTokens) {
     log.warn('API_TOKENS and OIDC_ISSUER are not set: only API keys are accepted')
   }
-  if (tokens.some(it => it.length < GUESSABLE_CHARACTERS)) {
+  if (tokens.some(it => it.length < UNGUESSABLE_CHARACTERS_MIN)) {
     log.warn(
-      `API_TOKENS has a token shorter than ${GUESSABLE_CHARACTERS} characters, which can be guessed; use a longer one`
+      `API_TOKENS has a token shorter than ${UNGUESSABLE_CHARACTERS_MIN} characters, which can be guessed; use a longer one`
     )
   }
   const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)

@@ -4,8 +4,8 @@ import { everything, scopes } from 'relay-common'
 
 import type { Identifier } from './principal.ts'
 
-/** Shorter tokens, chosen by people, might be guessed; the comparison itself is cheap. */
-export const GUESSABLE_CHARACTERS = 16
+/** Shorter tokens, chosen by people, might be guessed: comparing is too cheap to slow guessing down. */
+export const UNGUESSABLE_CHARACTERS_MIN = 16
 
 /**
  * Configured tokens (`API_TOKENS`), which allow everything. All hashes are compared each time, so timing reveals
@@ -26,7 +26,7 @@ export function identifyConfiguredToken (tokens: readonly string[]): Identifier 
       for (let n = 0; n < known.length; n++) if (timingSafeEqual(known[n], given)) found = n
       return found === -1 ? undefined : { kind: 'known', principal: principals[found] }
     },
-    isUnguessable: credential => credential.length >= GUESSABLE_CHARACTERS
+    isUnguessable: credential => credential.length >= UNGUESSABLE_CHARACTERS_MIN
   }
 }
 

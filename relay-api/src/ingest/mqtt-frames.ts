@@ -38,7 +38,7 @@ export class Frames {
   /** received part of a packet with a complete header; undefined: none */
   #body: Buffer | undefined
   /** received size of the packet, with its header */
-  #come = 0
+  #receivedBytes = 0
 
   constructor (limits: FrameLimits) {
     this.#limits = limits
@@ -95,7 +95,7 @@ export class Frames {
       }
       this.#body = Buffer.allocUnsafe(Math.min(this.#keptBytes(), OPENED_BYTES))
       this.#body.set(this.#header)
-      this.#come = this.#header.length
+      this.#receivedBytes = this.#header.length
       this.#dropRead()
       return this.#bodyBytes === 0 ? this.#end() : undefined
     }
@@ -105,16 +105,16 @@ export class Frames {
 
   #readBody (): Frame | undefined {
     const chunk = this.#chunks[0]
-    const taken = Math.min(chunk.length - this.#at, this.#sizeBytes() - this.#come)
-    const kept = Math.min(taken, Math.max(0, this.#keptBytes() - this.#come))
+    const taken = Math.min(chunk.length - this.#at, this.#sizeBytes() - this.#receivedBytes)
+    const kept = Math.min(taken, Math.max(0, this.#keptBytes() - this.#receivedBytes))
     if (kept > 0) {
-      this.#grow(this.#come + kept)
-      chunk.copy(this.#body!, this.#come, this.#at, this.#at + kept)
+      this.#grow(this.#receivedBytes + kept)
+      chunk.copy(this.#body!, this.#receivedBytes, this.#at, this.#at + kept)
     }
     this.#at += taken
-    this.#come += taken
+    this.#receivedBytes += taken
     this.#dropRead()
-    return this.#come === this.#sizeBytes() ? this.#end() : undefined
+    return this.#receivedBytes === this.#sizeBytes() ? this.#end() : undefined
   }
 
   #end (): Frame {
@@ -129,7 +129,7 @@ export class Frames {
     const body = this.#body!
     if (bytes <= body.length) return
     this.#body = Buffer.allocUnsafe(Math.min(this.#keptBytes(), Math.max(2 * body.length, bytes)))
-    body.copy(this.#body, 0, 0, this.#come)
+    body.copy(this.#body, 0, 0, this.#receivedBytes)
   }
 
   #sizeBytes (): number { return this.#header.length + this.#bodyBytes }
@@ -146,6 +146,6 @@ export class Frames {
     this.#header = []
     this.#bodyBytes = 0
     this.#body = undefined
-    this.#come = 0
+    this.#receivedBytes = 0
   }
 }

@@ -13,7 +13,8 @@
  * a large one, whatever the machine. PostgreSQL works on all statements at once, so each gets a part of the time
  * (processor sharing). This part is counted while the statement is still in progress.
  *
- * A caller that is delayed attains less, and stops being heavy.
+ * A caller that is delayed attains less, and stops being heavy. Heavy callers wait in `fair-share.ts` (for connections)
+ * and `compute-turns.ts` (for the event loop).
  *
  * Source: least attained service, Nuyens and Wierman, "The foreground-background queue" (2008).
  */

@@ -38,7 +38,7 @@ function countsOfGroups ({ series }: Granted, groupBy: Exclude<GroupBy, 'device'
     .map(({ key, seriesCount }) => ({ key, seriesCount }))
 }
 
-/** Anything that may have found series, such as a selection. */
+/** Something with optional grants, and the series found for them if they were looked up: a selection. */
 interface MayBeGranted {
   readonly grants?: Grants
   readonly granted?: Granted

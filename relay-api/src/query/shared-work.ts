@@ -3,7 +3,7 @@
 export interface SharedWork<T> {
   /** all callers have left: nobody may join any more */
   readonly isLeft: boolean
-  /** Waits for it as well. @throws its error; the reason of the signal */
+  /** Waits for the work too. @throws the error of the work, or the reason of `signal` if that aborts first */
   join (signal: AbortSignal | undefined): Promise<T>
 }
 

@@ -136,8 +136,8 @@ export interface OpenOptions {
 }
 
 /**
- * A session with planned statements costs a few ms, a new one ten times that. So sessions survive from one burst to the
- * next.
+ * Statements take a few ms in a session that has planned them, and ten times that in a new one. So idle sessions are
+ * kept between bursts.
  */
 const IDLE_MAX_MS = 300_000
 

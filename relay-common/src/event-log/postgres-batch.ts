@@ -13,7 +13,7 @@ import type { ProducedRecord } from './port.ts'
 
 /** Arguments of one call of `append_to_event_log`. */
 export interface Append {
-  /** of each batch; ascending, also from one call to the next */
+  /** partition of each batch, ascending; the next call starts with the same partition or a later one */
   readonly partitions: number[]
   readonly counts: number[]
   readonly sizesBytes: number[]

@@ -193,10 +193,10 @@ function assertMayGive (
 ): void {
   const missing = scopes.filter(it => !principal.scopes.has(it))
   if (missing.length > 0) {
-    throw new RelayError('RELAY_FORBIDDEN', `the key would have scopes that you do not have: ${missing.join(', ')}`)
+    throw new RelayError('RELAY_FORBIDDEN', `the key has scopes that you do not have: ${missing.join(', ')}`)
   }
   if (!isWithin(grants, principal.grants)) {
-    throw new RelayError('RELAY_FORBIDDEN', 'the key would allow zones or devices that you may not see')
+    throw new RelayError('RELAY_FORBIDDEN', 'the key allows zones or devices that you may not see')
   }
 }
 
