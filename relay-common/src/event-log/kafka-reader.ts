@@ -11,7 +11,8 @@ import type { LoggedRecord } from './port.ts'
 const ANSWER_TIMEOUT_MS = 10_000
 /** the reader has an end offset, so records exist; a broker that lost them should say so soon */
 const WAIT_MAX_MS = 500
-const RESPONSE_MAX_BYTES = 2 * 1024 * 1024
+/** decoded at once, in some ms, in which a program does nothing else */
+const RESPONSE_MAX_BYTES = 128 * 1024
 /** a broker sends at least one batch, however large */
 const ONE_RECORD_MAX_BYTES = 1
 const IS_CONTROL = 1 << 5
