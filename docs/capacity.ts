@@ -84,9 +84,9 @@ Kafka themselves cost the API nothing.
 ## Disk
 
 - **Kafka** keeps each event for \`EVENTS_RETENTION_HOURS\`, on each replica.
-- **PostgreSQL** keeps a row per device and minute, hour and day with readings, until \`RETENTION_MINUTE_DAYS\`, \`RETENTION_HOUR_DAYS\`
-  and \`RETENTION_DAY_DAYS\` are over, and rows of zones and types, which are few. So disk follows devices and time, and not the rate, as long
-  as a device has at most \`READINGS_PER_ROW_MAX\` readings a minute. This query shows what a level has:
+- **PostgreSQL** keeps a row per device and minute, hour and day with readings, and rows of zones and types, which are few.
+  \`RETENTION_MINUTE_DAYS\`, \`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` say how long. So disk follows devices and time, not the rate, as
+  long as a device has at most \`READINGS_PER_ROW_MAX\` readings a minute. This query shows what a level has:
 
       select level, pg_size_pretty(sum(pg_total_relation_size(partition::regclass))) from rollup_partitions group by level;
 

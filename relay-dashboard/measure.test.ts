@@ -105,7 +105,8 @@ const noteFirst = (selector: string) => `new MutationObserver((_, observer) => {
 
 /** @returns when it was drawn; when the script was there; when the first question was asked, and answered; ms */
 async function openFirst (open: (path: string, options: object) => Promise<Page>, path: string, selector: string) {
-  const page = await open('/docs/static/start.js', {}) // a tab of this origin, with an empty cache for the page
+  // a tab of this origin, with an empty cache for the page; a browser looks for an icon of a script, too
+  const page = await open('/docs/static/start.js', { failures: /404/ })
   await page.addInitScript(noteFirst(selector))
   await page.goto(new URL(path, page.url()).href)
   await until('the first drawing', () => page.evaluate<boolean>('window.firstMs !== undefined'))

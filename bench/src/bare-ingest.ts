@@ -1,12 +1,23 @@
 /**
- * The peer of ingest: a Fastify that writes each line of a body to the same Kafka, keyed by its device, without checks.
- * It uses Relay's producer and combines waiting sends, so the difference is Relay's handling of events.
+ * The peer of ingest: a Fastify that checks the fields of each line of a body, as a schema can, and writes it to the same
+ * Kafka, keyed by its device. It uses Relay's producer and combines waiting sends, so the difference is the rest: who
+ * sends and may send it, budgets, refusals by event, dead letters, metrics.
  */
 import { fastify } from 'fastify'
 import { createLogger, openKafkaEventLog, type ProducedRecord } from 'relay-common'
+import { Type } from 'typebox'
+import { Compile } from 'typebox/compile'
 
 const LINE_FEED = 0x0a
 const UNDER_WAY_MAX = 8
+const Name = Type.String({ minLength: 1, maxLength: 128 })
+const event = Compile(Type.Object({
+  deviceId: Name,
+  deviceType: Type.Enum(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']),
+  zone: Name,
+  value: Type.Number(),
+  timestamp: Type.String({ format: 'date-time' })
+}))
 
 const log = createLogger('bench', 'error')
 const eventLog = await openKafkaEventLog(
@@ -49,7 +60,9 @@ function cutLines (body: Buffer): ProducedRecord[] {
     const found = body.indexOf(LINE_FEED, at)
     const end = found === -1 ? body.length : found
     const value = body.subarray(at, end)
-    records.push({ key: (JSON.parse(value.toString()) as { deviceId: string }).deviceId, value })
+    const parsed: unknown = JSON.parse(value.toString())
+    if (!event.Check(parsed)) throw new Error('not an event')
+    records.push({ key: parsed.deviceId, value })
     at = end + 1
   }
   return records
