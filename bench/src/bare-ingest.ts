@@ -1,7 +1,7 @@
 /**
- * The peer of ingest: a Fastify that checks the fields of each line of a body, as a schema can, and writes it to the same
- * Kafka, keyed by its device. It uses Relay's producer and combines waiting sends, so the difference is the rest: who
- * sends and may send it, budgets, refusals by event, dead letters, metrics.
+ * The peer of ingest: a Fastify that checks the fields of each line of a body, as a schema can, and writes it to the
+ * same Kafka, keyed by its device. It uses Relay's producer and combines waiting sends, so the difference is the rest:
+ * login, grants, budgets, refusals by event, dead letters, metrics.
  */
 import { fastify } from 'fastify'
 import { createLogger, openKafkaEventLog, type ProducedRecord } from 'relay-common'
