@@ -10,18 +10,17 @@
  * record that is in neither was lost, which must never happen.
  */
 import {
-  bucketStartMs, decodeBody, decodeEvent, decodeJournal, deviceBlockOf, findLetters, lateBlockOf, MINUTE_MS,
-  parseTraceparent, TRACEPARENT, type DeviceEvent, type EventRules, type Letter, type LoggedRecord, type PoolClient
+  bucketStartMs, copyOfRecord, decodeBody, decodeEvent, decodeJournal, deviceBlockOf, findLetters, lateBlockOf,
+  MINUTE_MS, parseTraceparent, readTopicParts, topicPartsSince, TRACEPARENT, type DeviceEvent, type EventRules,
+  type Letter, type LoggedRecord, type PoolClient
 } from 'relay-common'
 
 import { readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 import { openSnapshot } from './snapshot.ts'
 import { OnTheWay, type StoredRow } from './stored-buckets.ts'
 
-export const fates = [
-  'counted', 'duplicate', 'waiting', 'on-its-way', 'dead-letter', 'refused', 'expired', 'missing'
-] as const
-export type FateKind = typeof fates[number]
+export type FateKind =
+  'counted' | 'duplicate' | 'waiting' | 'on-its-way' | 'dead-letter' | 'refused' | 'expired' | 'missing'
 
 export interface EventFate {
   /** partition and offset of the record; undefined: the API refused the event, so it never was in the topic */
@@ -56,6 +55,8 @@ export async function findFates (site: Site, wanted: WantedEvents): Promise<Even
   using snapshot = await openSnapshot(database)
   const progress = await readProgress(snapshot.client, topicId)
   const letters = await readLettersOf(site, wanted)
+  const letterOf = new Map(letters.filter(it => it.sourceTopic === name)
+    .map(it => [`${it.sourcePartition}:${it.sourceOffset}`, it]))
   const onTheWay = await OnTheWay.read(snapshot.client)
   const rules = rulesOf(config)
   const stored = new StoredReadings(snapshot.client)
@@ -70,8 +71,7 @@ export async function findFates (site: Site, wanted: WantedEvents): Promise<Even
     const note = (fate: FateKind, detail: string) => found.push({
       place, appendedMs: record.appendedMs, event, traceId: traceIdOf(record), fate, detail
     })
-    const letter = letters.find(it => it.sourceTopic === name && it.sourcePartition === record.partition &&
-      it.sourceOffset === record.offset)
+    const letter = letterOf.get(place)
     const { nextOffset = 0n, owner } = progress.get(record.partition) ?? {}
     if (letter) note('dead-letter', describeLetter(letter))
     else if (record.offset >= nextOffset) {
@@ -115,20 +115,10 @@ async function findRecords (
   { eventLog }: Site, topic: string, { deviceId, sinceMs, onRecord }: WantedEvents
 ): Promise<LoggedRecord[]> {
   const id = Buffer.from(deviceId)
-  const starts = await eventLog.findOffsets(topic, Math.max(0, sinceMs))
-  const parts = (await eventLog.readOffsets(topic)).map(({ partition, startOffset, endOffset }) => ({
-    partition, start: starts[partition] > startOffset ? starts[partition] : startOffset, end: endOffset
-  })).filter(({ start, end }) => start < end)
-  const total = parts.reduce((sum, { start, end }) => sum + end - start, 0n)
+  const from = { eventLog, topic }
   const found: LoggedRecord[] = []
-  let read = 0n
-  for (const { partition, start, end } of parts) {
-    for await (const record of eventLog.readRecords(topic, partition, start, end)) {
-      onRecord?.(++read, total)
-      if (isOf(record, deviceId, id)) {
-        found.push({ ...record, value: record.value && Buffer.from(record.value) }) // without what came with it
-      }
-    }
+  for await (const record of readTopicParts(from, await topicPartsSince(from, sinceMs), onRecord)) {
+    if (isOf(record, deviceId, id)) found.push(copyOfRecord(record))
   }
   return found.sort((a, b) => a.appendedMs - b.appendedMs)
 }

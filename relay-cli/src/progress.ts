@@ -5,7 +5,8 @@
 import { userInfo } from 'node:os'
 
 import { Option, type Command } from 'commander'
-import { RelayError, writeAudit, type Topic } from 'relay-common'
+import { topicPartsSince, RelayError, writeAudit, type Topic } from 'relay-common'
+import { setNextOffset } from 'relay-processor/progress'
 
 import { parseTime } from './arguments.ts'
 import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
@@ -77,14 +78,13 @@ function describeSkipped (skipped: readonly Move[]): string {
 }
 
 async function findMoves ({ eventLog, database }: Site, topic: Topic, timeMs: number): Promise<Move[]> {
-  const found = await eventLog.findOffsets(topic.name, Math.max(0, timeMs))
   const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
     'select source_partition, next_offset from progress where topic_id = $1', [topic.topicId])
-  return (await eventLog.readOffsets(topic.name)).map(({ partition, startOffset, endOffset }) => ({
+  return (await topicPartsSince({ eventLog, topic: topic.name }, timeMs)).map(({ partition, first, end }) => ({
     partition,
     from: rows.find(it => it.source_partition === partition)?.next_offset ?? null,
-    to: found[partition] > startOffset ? found[partition] : startOffset,
-    end: endOffset
+    to: first,
+    end
   }))
 }
 
@@ -95,16 +95,7 @@ async function move (
   await database.transaction(async client => {
     await client.query('lock table progress in share row exclusive mode')
     for (const { partition, to } of moves) {
-      await client.query(`
-        with others as (
-          update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
-        insert into progress
-          (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, topic_partitions, event_time_max)
-        select $1::uuid, $2::integer, $3, $4, 1, 'relay progress set', $5::bigint, $6::integer, max(event_time_max)
-        from others
-        on conflict (topic_id, source_partition) do update
-          set epoch = progress.epoch + 1, owner = excluded.owner, next_offset = excluded.next_offset, updated_at = now()`,
-      [topic.topicId, partition, eventLog.kind, topic.name, to, topic.partitions])
+      await setNextOffset(client, eventLog.kind, topic, partition, 'relay progress set', to)
     }
     const actor = { principal: `relay-cli:${userInfo().username}` }
     await writeAudit(client, actor, 'progress.set', config.EVENTS_TOPIC, {

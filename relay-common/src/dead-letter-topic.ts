@@ -67,17 +67,17 @@ const RECORD_BYTES = 500
 export async function findLetters (
   from: LetterTopic, filter: LetterFilter, onRecord?: OnRecord
 ): Promise<AsyncIterable<Letter>> {
-  const parts = await partsSince(from, filter.since)
+  const parts = await topicPartsSince(from, filter.since)
   const replays: Replays = new Map()
   const kept: LoggedRecord[] = []
   let keptBytes = 0
   let more: LoggedRecord | undefined
-  for await (const record of readParts(from, parts, onRecord)) {
+  for await (const record of readTopicParts(from, parts, onRecord)) {
     noteReplay(record, replays)
     if (more || !isAsked(toLetter(record, replays), filter)) continue
     keptBytes += RECORD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
     if (keptBytes > KEPT_MAX_BYTES) more = record
-    else kept.push(copyOf(record))
+    else kept.push(copyOfRecord(record))
   }
   return lettersOf(from, parts, filter, { replays, kept, more })
 }
@@ -96,7 +96,7 @@ async function * lettersOf (
   if (!more) return
   const rest = parts.filter(it => it.partition >= more.partition)
     .map(it => it.partition === more.partition ? { ...it, first: more.offset } : it)
-  for await (const record of readParts(from, rest)) {
+  for await (const record of readTopicParts(from, rest)) {
     const letter = toLetter(record, replays)
     if (isAsked(letter, filter)) yield letter
   }
@@ -163,7 +163,7 @@ export async function listLetters (
     older += Math.max(0, letters.length - limit)
     letters = letters.slice(0, limit)
   }
-  for await (const record of readParts(from, await partsSince(from, filter.since), onRecord)) {
+  for await (const record of readTopicParts(from, await topicPartsSince(from, filter.since), onRecord)) {
     noteReplay(record, replays)
     const letter = toLetter(record, replays)
     if (!isAsked(letter, filter) || !isSeen(letter)) continue
@@ -195,13 +195,14 @@ export async function readLetters (
     const part = offsets.find(it => it.partition === partition)
     if (!part || offset < part.startOffset || offset >= part.endOffset) continue
     for await (const record of eventLog.readRecords(topic, partition, offset, offset + 1n)) {
-      if (record.offset === offset && decodeDeadLetter(record.headers)) found.push(copyOf(record))
+      if (record.offset === offset && decodeDeadLetter(record.headers)) found.push(copyOfRecord(record))
     }
   }
   if (found.length === 0) return []
   const replays: Replays = new Map()
   const sinceMs = found.reduce((oldestMs, it) => Math.min(oldestMs, it.appendedMs), Infinity) - CLOCKS_APART_MS
-  for await (const record of readParts(from, await partsSince(from, sinceMs), onRecord)) noteReplay(record, replays)
+  const parts = await topicPartsSince(from, sinceMs)
+  for await (const record of readTopicParts(from, parts, onRecord)) noteReplay(record, replays)
   return found.map(it => toLetter(it, replays)!)
 }
 
@@ -215,20 +216,21 @@ export function deviceOf ({ key, value }: Pick<Letter, 'key' | 'value'>): string
 }
 
 /** A range of a partition. */
-interface Part {
+export interface Part {
   readonly partition: number
   readonly first: bigint
   readonly end: bigint
 }
 
-async function partsSince ({ eventLog, topic }: LetterTopic, sinceMs: number | undefined): Promise<Part[]> {
+/** What was appended at a time or later, up to the current end. @param sinceMs left out: everything */
+export async function topicPartsSince ({ eventLog, topic }: LetterTopic, sinceMs: number | undefined): Promise<Part[]> {
   // times below 0 mean something else to Kafka
   const from = sinceMs === undefined || sinceMs <= 0 ? undefined : await eventLog.findOffsets(topic, sinceMs)
   return (await eventLog.readOffsets(topic)).map(({ partition, startOffset, endOffset }) =>
     ({ partition, first: greatest(from?.[partition] ?? 0n, startOffset), end: endOffset }))
 }
 
-async function * readParts (
+export async function * readTopicParts (
   { eventLog, topic }: LetterTopic, parts: readonly Part[], onRecord?: OnRecord
 ): AsyncGenerator<LoggedRecord> {
   const total = parts.reduce((sum, { first, end }) => end > first ? sum + end - first : sum, 0n)
@@ -256,7 +258,7 @@ function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, rep
 }
 
 /** A copy, because the record is a slice of a whole network read, which would stay in memory too. */
-function copyOf (record: LoggedRecord): LoggedRecord {
+export function copyOfRecord (record: LoggedRecord): LoggedRecord {
   const copy = (bytes: Buffer | null) => bytes && Buffer.from(bytes)
   return { ...record, key: copy(record.key), value: copy(record.value) }
 }

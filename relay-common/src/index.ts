@@ -44,7 +44,9 @@ export {
 export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
 export { notReplayedReasons, openReplayGuard, replayLetters } from './dead-letter-replay.ts'
 export type { NotReplayed, ReplayTopics } from './dead-letter-replay.ts'
-export { findLetters, listedLetter, listLetters, parseLetterPlace, readLetters } from './dead-letter-topic.ts'
+export {
+  copyOfRecord, findLetters, listedLetter, listLetters, parseLetterPlace, topicPartsSince, readLetters, readTopicParts
+} from './dead-letter-topic.ts'
 export type {
   Letter, LetterFilter, LetterList, LetterPlace, LetterTopic, ListedLetter, ListPosition, OnRecord
 } from './dead-letter-topic.ts'

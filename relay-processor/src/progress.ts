@@ -49,6 +49,15 @@ async function raiseEpoch (
   return { epoch: row.epoch, nextOffset: row.next_offset, eventTimeMaxMs: row.event_time_max ?? -Infinity }
 }
 
+/** Moves a partition to an offset for whoever claims it next: the owner before is fenced. */
+export async function setNextOffset (
+  client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, nextOffset: bigint
+): Promise<void> {
+  await raiseEpoch(client, kind, topic, partition, owner, nextOffset)
+  await client.query('update progress set next_offset = $3 where topic_id = $1 and source_partition = $2',
+    [topic.topicId, partition, nextOffset])
+}
+
 /**
  * Moves the progress of partitions, in the transaction of their rollups.
  * @returns the partitions that did not move: fenced, different from the database, or claimed in another history
