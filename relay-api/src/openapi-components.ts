@@ -6,6 +6,7 @@
  *     {"type":"integer"}                     ->  {"type":"integer","format":"int64"}       else Java takes 32 bits
  *     "content":{"application/json":…,       ->  "content":{"application/json":…},         else clients send no type at all,
  *       "text/csv":…}                            "x-other-content":{"text/csv":…}          or hand on bytes for an object
+ *     a body without required members        ->  "required":false                          else clients insist on it
  */
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 type JsonObject = { [name: string]: Json }
@@ -23,7 +24,7 @@ export function withComponents<T extends { paths?: object, components?: object }
   const refer = (value: Json): Json => {
     if (Array.isArray(value)) return value.map(refer)
     if (typeof value !== 'object' || value === null) return value
-    const referring = Object.fromEntries(Object.entries(value).map(([name, it]) => [name, refer(it)]))
+    const referring = Object.fromEntries(Object.entries(withOptionalBody(value)).map(([name, it]) => [name, refer(it)]))
     const schema = withOneContent(withFormat(referring))
     const { title, ...content } = schema
     if (typeof title !== 'string') return schema
@@ -53,4 +54,12 @@ function withOneContent (body: JsonObject): JsonObject {
   if (content?.[JSON_TYPE] === undefined || Object.keys(content).length === 1) return body
   const { [JSON_TYPE]: json, ...others } = content
   return { ...body, content: { [JSON_TYPE]: json }, 'x-other-content': others }
+}
+
+/** @param body of a request, or anything else */
+function withOptionalBody (body: JsonObject): JsonObject {
+  const content = body.content as { [JSON_TYPE]?: { schema: JsonObject } } | undefined
+  const schema = content?.[JSON_TYPE]?.schema
+  const isOptional = body.required === true && schema?.type === 'object' && [schema.required ?? []].flat().length === 0
+  return isOptional ? { ...body, required: false } : body
 }

@@ -273,14 +273,14 @@ test('a duplicate name in a body creates no key, because one of two restrictions
   assert.equal(n, 1)
 })
 
-test('a key is rotated without a body, or with an empty one of any type', async t => {
+test('a key is rotated and revoked without a body, or with an empty one of any type', async t => {
   const { app, ask } = await openApi(t)
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  const send = (headers: Record<string, string>, body?: string | ReadableStream) =>
-    fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}/rotate`, {
-      method: 'POST',
+  const send = (headers: Record<string, string>, body?: string | ReadableStream, method = 'POST') =>
+    fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}${method === 'POST' ? '/rotate' : ''}`, {
+      method,
       headers: { authorization: `Bearer ${TOKEN}`, ...headers },
       body,
       ...body instanceof ReadableStream ? { duplex: 'half' } : {}
@@ -289,7 +289,7 @@ test('a key is rotated without a body, or with an empty one of any type', async 
   for (const [headers, body] of [
     [{}, undefined], [{ 'content-type': 'application/json' }, undefined], [{ 'content-type': 'application/json' }, ''],
     [{ 'content-type': 'application/x-www-form-urlencoded' }, ''], [{ 'content-type': 'application/json' }, nothing()],
-    [{}, nothing()], [{ 'content-type': 'application/json' }, '{}'],
+    [{}, nothing()], [{ 'content-type': 'application/json' }, '{}'], [{ 'content-type': 'application/json' }, 'null'],
     [{ 'content-type': 'application/json; charset=utf-8' }, '{"overlapSeconds":3600}']
   ] as Array<[Record<string, string>, string | ReadableStream | undefined]>) {
     const response = await send(headers, body)
@@ -298,7 +298,11 @@ test('a key is rotated without a body, or with an empty one of any type', async 
     assert.notEqual(rotated.key, key)
     assert.ok(Date.parse(rotated.formerSecretUntil) > Date.now(), 'the former secret works for the usual time')
   }
-  assert.equal((await send({ 'content-type': 'application/json' }, 'null')).status, 400)
+  assert.equal((await send({ 'content-type': 'application/json' }, '[]')).status, 400)
   assert.equal((await send({ 'content-type': 'application/json' }, '{')).status, 400)
   assert.equal((await send({ 'content-type': 'text/plain' }, 'a')).status, 415)
+  for (const type of ['application/json', 'application/x-www-form-urlencoded']) {
+    assert.equal((await send({ 'content-type': type }, undefined, 'DELETE')).status, 204, type)
+  }
+  assert.equal((await send({}, undefined, 'DELETE')).status, 204)
 })

@@ -21,7 +21,7 @@ interface Schema {
 
 interface Operation {
   readonly operationId?: string
-  readonly requestBody?: { readonly content: Content }
+  readonly requestBody?: { readonly required: boolean, readonly content: Content }
   readonly responses: Readonly<Record<string, { readonly content?: Content }>>
 }
 
@@ -72,6 +72,13 @@ test('each operation has a name, and each object in bodies and answers is a comp
   )) {
     if (properties) assert.match(place, /^\/schemas\/\w+$/, 'an object without a name')
   }
+})
+
+test('a body is required exactly if one of its members is', async t => {
+  const { document } = await readDocument(t)
+  const optional = Object.values(document.paths).flatMap(it => Object.values(it))
+    .filter(it => it.requestBody?.required === false)
+  assert.deepEqual(optional.map(it => it.operationId), ['rotateKey'])
 })
 
 test('names, patterns and numbers are valid in every language', async t => {

@@ -104,30 +104,31 @@ export function keysRoutes (
     const keys = await listApiKeys(database)
     return { keys: keys.filter(it => isWithin(it.grants, request.principal.grants)).map(it => render(it, Date.now())) }
   })
-
-  typed.delete('/keys/:id', {
-    config,
-    schema: {
-      operationId: 'revokeKey',
-      summary: 'Revoke a key, everywhere within seconds',
-      tags,
-      params,
-      response: { 204: Type.Null(), ...problemResponses(404) }
-    }
-  }, async (request, reply) => {
-    await assertMayChange(database, request, request.params.id)
-    await revokeApiKey(database, request.params.id, actorOf(request))
-    return reply.code(204).send(null)
-  })
 }
 
-/** A plugin of its own: only this route accepts a missing body, whatever its type. */
-export async function rotationRoutes (
+/** A plugin of its own: only these routes accept a missing body, whatever its type. */
+export async function oneKeyRoutes (
   app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts
 ): Promise<void> {
   takeMissingBodies(app)
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>()
   refuseOtherMethods(app, () => {
-    app.withTypeProvider<TypeBoxTypeProvider>().post('/keys/:id/rotate', {
+    typed.delete('/keys/:id', {
+      config,
+      schema: {
+        operationId: 'revokeKey',
+        summary: 'Revoke a key, everywhere within seconds',
+        tags,
+        params,
+        response: { 204: Type.Null(), ...problemResponses(404) }
+      }
+    }, async (request, reply) => {
+      await assertMayChange(database, request, request.params.id)
+      await revokeApiKey(database, request.params.id, actorOf(request))
+      return reply.code(204).send(null)
+    })
+
+    typed.post('/keys/:id/rotate', {
       config,
       schema: {
         operationId: 'rotateKey',
@@ -146,7 +147,10 @@ export async function rotationRoutes (
   })
 }
 
-/** An empty body is an empty object; `curl -d ''` declares a form. */
+/**
+ * An empty body is an empty object. Clients declare any type for it: `curl -d ''` a form, others JSON. Java's clients
+ * of openapi-generator send `null`.
+ */
 function takeMissingBodies (app: FastifyInstance): void {
   const parseJson = strictJsonParser(app)
   app.removeAllContentTypeParsers()
@@ -155,7 +159,7 @@ function takeMissingBodies (app: FastifyInstance): void {
     else if (request.mediaType === 'application/json') parseJson(request, body, done)
     else done(new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Type must be application/json if there is a body'))
   })
-  app.addHook('preValidation', async request => { request.body ??= request.body === undefined ? {} : null })
+  app.addHook('preValidation', async request => { request.body ??= {} })
 }
 
 async function assertMayChange (database: Database, request: FastifyRequest, id: string): Promise<void> {

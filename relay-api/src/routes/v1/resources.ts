@@ -11,7 +11,7 @@ import { deadLettersRoutes } from './dead-letters.ts'
 import { devicesRoutes } from './devices.ts'
 import { distributionRoutes } from './distribution.ts'
 import { ingestRoutes } from './events.ts'
-import { keysRoutes, rotationRoutes } from './keys.ts'
+import { keysRoutes, oneKeyRoutes } from './keys.ts'
 import { operationsRoutes } from './operations.ts'
 import { topRoutes } from './top.ts'
 import { zonesRoutes } from './zones.ts'
@@ -33,5 +33,5 @@ export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
     zonesRoutes(app, parts)
   })
   app.register(async it => ingestRoutes(it, parts))
-  app.register(async it => rotationRoutes(it, parts))
+  app.register(async it => oneKeyRoutes(it, parts))
 }
