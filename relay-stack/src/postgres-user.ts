@@ -31,9 +31,9 @@ async function findPostgresUser (say: Say): Promise<Owner> {
   if (!isThere) {
     say('PostgreSQL refuses to run as root: creating the system user postgres for it')
     await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']).catch(cause => {
+      const { stderr, message } = cause as Error & { stderr?: string }
       throw new RelayError('RELAY_CONFIG_INVALID', 'PostgreSQL refuses to run as root, and the user postgres could ' +
-        'not be created ' +
-        `(${(cause as Error).message.trim()}): create it, or start Relay as another user`, { cause })
+        `not be created (${stderr?.trim() || message}): create it, or start Relay as another user`, { cause })
     })
   }
   const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout)

@@ -1,7 +1,7 @@
 /** Root with a home that is closed to others, as Debian creates /root: PostgreSQL runs as another user. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { chmod, cp, lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, cp, lstat, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -72,5 +72,18 @@ suite('root with a home that is closed to others', { skip }, () => {
     assert.equal(said.length, 1)
     const { stdout } = await run(join(copy, 'bin/postgres'), ['--version'], { ...owner, cwd: open })
     assert.match(stdout, /^postgres \(PostgreSQL\)/)
+  })
+
+  test('says in one line why it could not create that user', async t => {
+    const { open } = await makeFolders(t)
+    const tool = (name: string, script: string) => writeFile(join(open, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    await tool('id', 'exit 1')
+    await tool('useradd', 'echo "useradd: cannot lock /etc/passwd" >&2; exit 1')
+    const source = new URL('../src/postgres-user.ts', import.meta.url).href
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval',
+      `const { findOwner } = await import('${source}')
+      await findOwner(() => {}).catch(error => console.log(error.message))`], { env: { PATH: open } })
+    assert.equal(stdout, 'PostgreSQL refuses to run as root, and the user postgres could not be created ' +
+      '(useradd: cannot lock /etc/passwd): create it, or start Relay as another user\n')
   })
 })
