@@ -7,6 +7,7 @@
  *     "content":{"application/json":…,       ->  "content":{"application/json":…},         else clients send no type at all,
  *       "text/csv":…}                            "x-other-content":{"text/csv":…}          or hand on bytes for an object
  *     a body without required members        ->  "required":false                          else clients insist on it
+ *     parameters of the query, of the path   ->  of the path, of the query                 the order of a method's arguments
  */
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 type JsonObject = { [name: string]: Json }
@@ -24,7 +25,8 @@ export function withComponents<T extends { paths?: object, components?: object }
   const refer = (value: Json): Json => {
     if (Array.isArray(value)) return value.map(refer)
     if (typeof value !== 'object' || value === null) return value
-    const referring = Object.fromEntries(Object.entries(withOptionalBody(value)).map(([name, it]) => [name, refer(it)]))
+    const adapted = withPathFirst(withOptionalBody(value))
+    const referring = Object.fromEntries(Object.entries(adapted).map(([name, it]) => [name, refer(it)]))
     const schema = withOneContent(withFormat(referring))
     const { title, ...content } = schema
     if (typeof title !== 'string') return schema
@@ -62,4 +64,11 @@ function withOptionalBody (body: JsonObject): JsonObject {
   const schema = content?.[JSON_TYPE]?.schema
   const isOptional = body.required === true && schema?.type === 'object' && [schema.required ?? []].flat().length === 0
   return isOptional ? { ...body, required: false } : body
+}
+
+/** @param operation or anything else */
+function withPathFirst (operation: JsonObject): JsonObject {
+  if (!Array.isArray(operation.parameters)) return operation
+  const isOther = (it: Json) => Number((it as JsonObject).in !== 'path')
+  return { ...operation, parameters: operation.parameters.toSorted((a, b) => isOther(a) - isOther(b)) }
 }

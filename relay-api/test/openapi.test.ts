@@ -21,6 +21,7 @@ interface Schema {
 
 interface Operation {
   readonly operationId?: string
+  readonly parameters?: ReadonlyArray<{ readonly name: string, readonly in: string }>
   readonly requestBody?: { readonly required: boolean, readonly content: Content }
   readonly responses: Readonly<Record<string, { readonly content?: Content }>>
 }
@@ -79,6 +80,17 @@ test('a body is required exactly if one of its members is', async t => {
   const optional = Object.values(document.paths).flatMap(it => Object.values(it))
     .filter(it => it.requestBody?.required === false)
   assert.deepEqual(optional.map(it => it.operationId), ['rotateKey'])
+})
+
+test('parameters of a path come first, in its order, as arguments of generated methods', async t => {
+  const { document } = await readDocument(t)
+  for (const [path, operations] of Object.entries(document.paths)) {
+    const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+    for (const { parameters = [] } of Object.values(operations)) {
+      const first = parameters.slice(0, names.length)
+      assert.deepEqual(first.map(it => [it.in, it.name]), names.map(it => ['path', it]), path)
+    }
+  }
 })
 
 test('names, patterns and numbers are valid in every language', async t => {
