@@ -5,18 +5,18 @@ import { test } from 'node:test'
 
 import { writeEvents } from '../../relay-api/test/support/write-events.ts'
 import { until } from '../../test-support/until.ts'
-import { openSite, readingsOf, violationsOf, withoutBrowser as skip } from './support/browser.ts'
+import { openSite, readingsOf, shareSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
 const startMs = Date.UTC(2026, 9, 25, 0) // two hours in which Berlin's clock shows 2 o'clock twice
 const range = 'start=2026-10-25T00:00:00Z&end=2026-10-25T02:00:00Z'
-const fleet = readingsOf({ devices: 4, startMs, minutes: 120 })
+const openFleet = shareSite(({ database }) =>
+  writeEvents(database, readingsOf({ devices: 4, startMs, minutes: 120 })))
 
 test(
   'numbers of a selection are a chart and a table, and its address shows the same to a colleague',
   { skip },
   async t => {
-    const { database, open } = await openSite(t)
-    await writeEvents(database, fleet)
+    const { open } = await openFleet(t)
     const page = await open(`/explore?${range}`)
     await page
       .getByRole('figure', { name: /^Average, minimum to maximum from 25 Oct 2026, 02:00 to 25 Oct 2026, 03:00/ })
@@ -54,8 +54,7 @@ test(
 )
 
 test('a brush on the chart is a range, and the back button undoes it', { skip }, async t => {
-  const { database, open } = await openSite(t)
-  await writeEvents(database, fleet)
+  const { open } = await openFleet(t)
   const page = await open(`/explore?${range}&tz=UTC`)
   const plot = page.locator('.u-over')
   const box = (await plot.boundingBox())!
@@ -73,8 +72,7 @@ test('a brush on the chart is a range, and the back button undoes it', { skip },
 })
 
 test('what is shown can be taken away as CSV, as a command and as code, without a token', { skip }, async t => {
-  const { database, open, url } = await openSite(t)
-  await writeEvents(database, fleet)
+  const { open, url } = await openFleet(t)
   const page = await open(`/explore?${range}&zone=Zone+A&interval=1h&by=device`, {
     permissions: ['clipboard-read', 'clipboard-write']
   })

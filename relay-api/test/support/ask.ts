@@ -1,10 +1,8 @@
 /** The whole app on a real database, called without a network. */
-import type { TestContext } from 'node:test'
-
 import type { FastifyInstance } from 'fastify'
 import { createLogger, type Database, type Logger } from 'relay-common'
 
-import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres, type Scope } from '../../../relay-common/test/support/local-postgres.ts'
 import { createApp } from '../../src/app.ts'
 import { readApiConfig } from '../../src/config.ts'
 
@@ -30,7 +28,7 @@ export interface TestApi {
  * @param log log of the app; default: none
  */
 export async function openTestApi (
-  t: TestContext, environment: Record<string, string> = {}, log: Logger = createLogger('test', 'silent')
+  t: Scope, environment: Record<string, string> = {}, log: Logger = createLogger('test', 'silent')
 ): Promise<TestApi> {
   const { database, url } = await openLocalPostgres(t)
   const config = readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, ...environment })

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, type TestContext } from 'node:test'
+import { after } from 'node:test'
 import getPort from 'get-port'
 import { Client } from 'pg'
 
@@ -11,6 +11,11 @@ import {
 } from 'relay-common'
 import { startPostgres, type LocalPostgres } from '../../../relay-stack/src/postgres.ts'
 import { Type } from 'typebox'
+
+/** What a test opens closes with it; or with a file of tests that share it. */
+export interface Scope {
+  after (close: () => Promise<void>): void
+}
 
 /** A database of a test: migrated, empty, removed with the test. */
 export interface TestDatabase {
@@ -93,7 +98,7 @@ async function serverUrl (): Promise<string> {
  * A database for one test, cloned from a migrated template.
  * @param options.migrated false: an empty database instead
  */
-export async function openLocalPostgres (t: TestContext, { migrated = true } = {}): Promise<TestDatabase> {
+export async function openLocalPostgres (t: Scope, { migrated = true } = {}): Promise<TestDatabase> {
   const adminUrl = await serverUrl()
   const name = `test_${randomUUID().replaceAll('-', '')}`
   await administer(adminUrl, `create database ${name}` + (migrated ? ` template ${TEMPLATE} strategy file_copy` : ''))

@@ -16,7 +16,7 @@ const WAIT_MAX_MS = 60_000
 /** Why a test in a browser is skipped; false: it is not. */
 export const withoutBrowser = skipWithout(PROGRAM)
 
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 export interface Site extends TestApi {
   readonly url: string
@@ -48,23 +48,53 @@ export function openBrowser (): Promise<Browser> {
 
 /** @param environment settings of the API beyond the defaults @param port 0: any free one */
 export async function openSite (t: TestContext, environment: Record<string, string> = {}, port = 0): Promise<Site> {
+  const opened = new AsyncDisposableStack()
+  const close = () => opened.disposeAsync()
+  // pages go first, and what they hold open is in order: streams hold a connection of the database
+  const pages = createPages(t)
+  t.after(close)
+  const { api, url } = await openApi(opened, environment, port)
+  return { ...api, url, open: (path, options) => pages(url, path, options) }
+}
+
+/**
+ * One API and database for the tests of a file that leave them as they were.
+ * @param prepare writes what these tests look at
+ */
+export function shareSite (prepare?: (api: TestApi) => Promise<void>): (t: TestContext) => Promise<Site> {
+  const opened = new AsyncDisposableStack()
+  after(() => opened.disposeAsync())
+  let opening: ReturnType<typeof openApi> | undefined
+  return async t => {
+    const pages = createPages(t)
+    const { api, url } = await (opening ??= openApi(opened, {}, 0, prepare))
+    return { ...api, url, open: (path, options) => pages(url, path, options) }
+  }
+}
+
+/** The API, closed with `opened`, last opened first closed. */
+async function openApi (
+  opened: AsyncDisposableStack,
+  environment: Record<string, string>,
+  port: number,
+  prepare?: (api: TestApi) => Promise<void>
+): Promise<{ api: TestApi, url: string }> {
+  const api = await openTestApi({ after: close => opened.defer(close) }, environment)
+  await prepare?.(api)
+  return { api, url: await api.app.listen({ host: '127.0.0.1', port }) }
+}
+
+type OpenPage = (url: string, path: string, options?: PageOptions) => Promise<Page>
+
+/** Opens pages of a test, which close with it. */
+function createPages (t: TestContext): OpenPage {
   const opened: BrowserContext[] = []
-  const started: TestApi[] = []
-  t.after(async () => {
-    // before the database: streams hold a connection of it
-    for (const context of opened) await context.close()
-    for (const { app } of started) await app.close()
-  })
-  const api = await openTestApi(t, environment)
-  started.push(api)
-  const url = await api.app.listen({ host: '127.0.0.1', port })
-  const browser = await openBrowser()
-  const open = async (path: string, options: PageOptions = {}) => {
-    const page = await openPage(t, browser, url, path, options)
+  t.after(async () => { for (const context of opened) await context.close() })
+  return async (url, path, options = {}) => {
+    const page = await openPage(t, await openBrowser(), url, path, options)
     opened.push(page.context())
     return page
   }
-  return { ...api, url, open }
 }
 
 async function openPage (
@@ -100,15 +130,17 @@ async function openPage (
 /** What axe finds against a page: https://github.com/dequelabs/axe-core */
 export async function violationsOf (page: Page): Promise<string[]> {
   const script = await page.context().newCDPSession(page) // the page's own policy lets nobody add a script
-  await script.send('Page.enable')
-  await script.send('Runtime.evaluate', { expression: await readFile(axe, 'utf8') })
+  if (!await page.evaluate<boolean>('"axe" in window')) {
+    await script.send('Runtime.evaluate', { expression: await axe })
+  }
   const { result } = await script.send('Runtime.evaluate', {
     expression:
-      'axe.run().then(it => it.violations.map(({ id, nodes }) => ' +
+      "axe.run({ resultTypes: ['violations'] }).then(it => it.violations.map(({ id, nodes }) => " +
       '[id, ...nodes.map(it => it.html + it.failureSummary)].join(" ")))',
     awaitPromise: true,
     returnByValue: true
   })
+  await script.detach()
   return result.value as string[]
 }
 
