@@ -7,8 +7,11 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import type { Page } from 'playwright-core'
+import { createLogger, openEventLog } from 'relay-common'
 
 import { writeEvents } from '../relay-api/test/support/write-events.ts'
+import { readProcessorConfig } from '../relay-processor/src/config.ts'
+import { startProcessor } from '../relay-processor/src/processor.ts'
 import { until } from '../test-support/until.ts'
 import { openBrowser, openSite, readingsOf, withoutBrowser as skip } from './test/support/browser.ts'
 
@@ -178,4 +181,48 @@ test('100,000 devices scroll smoothly', { skip }, async t => {
     return await page.evaluate<number[]>(scroll)
   })
   assert.ok((await page.getByRole('table', { name: 'Devices' }).getByRole('row').count()) < 100)
+})
+
+const LIVE_MINUTES = Number(process.env.LIVE_MINUTES ?? 10)
+const LIVE_DEVICES = 12
+const SEND_INTERVAL_MS = 250
+/** Of the heap after garbage collection, from the second minute to the last: 15 minutes of points, at most 3,000. */
+const GROWTH_MAX_BYTES = 2 * 1_024 ** 2
+
+test('a page that is live for minutes keeps its memory', { skip }, async t => {
+  const site = await openSite(t, { EVENT_LOG: 'postgres' })
+  const log = createLogger('test', 'silent')
+  await using opened = new AsyncDisposableStack()
+  const config = readProcessorConfig({ DATABASE_URL: site.databaseUrl, EVENT_LOG: 'postgres', HEALTH_PORT: '0' })
+  opened.adopt(await startProcessor(config, log), it => it.close())
+  const eventLog = opened.adopt(await openEventLog(config, site.database, log), it => it.close())
+  const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+  let sent = 0
+  let sending = Promise.resolve()
+  const timer = setInterval(() => {
+    sending = sending.then(() => producer.send(config.EVENTS_TOPIC, Array.from({ length: LIVE_DEVICES }, (_, n) => ({
+      key: `live-${n}`,
+      value: JSON.stringify({
+        deviceId: `live-${n}`, deviceType: 'THERMOSTAT', zone: 'Zone', value: sent++ % 100, timestamp: new Date()
+      })
+    })))).then(() => {})
+  }, SEND_INTERVAL_MS)
+  opened.defer(async () => {
+    clearInterval(timer)
+    await sending
+  })
+
+  const page = await site.open('/live?by=device')
+  await page.locator('.readout .value').first().waitFor()
+  const inspector = await page.context().newCDPSession(page)
+  const heaps: number[] = []
+  for (let minute = 1; minute <= LIVE_MINUTES; minute++) {
+    await page.waitForTimeout(MINUTE_MS)
+    await inspector.send('HeapProfiler.collectGarbage')
+    heaps.push((await inspector.send('Runtime.getHeapUsage')).usedSize)
+  }
+  const changes = await page.getByText(/ changes so far$/).innerText()
+  t.diagnostic(`${changes}; ${sent} readings; heap by minute, MB: ${heaps.map(it => (it / 1e6).toFixed(1)).join(' ')}`)
+  assert.ok(await page.getByText('● Live').isVisible())
+  assert.ok(heaps.at(-1)! - heaps[1] <= GROWTH_MAX_BYTES, heaps.join(' '))
 })

@@ -5,7 +5,7 @@ import 'uplot/dist/uPlot.min.css'
 
 import { extentOf } from './columns.ts'
 import { drawLines, type DrawnLine } from './draw-lines.ts'
-import { formatNumber, formatTime } from './format.ts'
+import { dateNames, dayOfAxis, formatNumber, formatTime } from './format.ts'
 import { isDark, onSchemeChange, strokeOf, translucent } from './palette.ts'
 import type { ChartLine } from './series.ts'
 
@@ -153,6 +153,7 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
     height,
     series: [{}, ...series],
     tzDate: time => Plot.tzDate(new Date(time * 1_000), zone),
+    fmtDate: template => Plot.fmtDate(template, dateNames),
     legend: { show: false },
     scales: { x: { time: true }, y: { range: plot => rangeOf(plot, latest) } },
     axes: [
@@ -188,13 +189,13 @@ function rangeOf (plot: Plot, { current: { lines } }: Latest): Plot.Range.MinMax
   return extent ? Plot.rangeNum(...extent, RANGE_PADDING, true) : [null, null]
 }
 
-/** 24-hour clocks and years first, in any locale. */
+/** 24-hour clocks in any locale; names of months, and whether they come before days, by locale. */
 const clockValues = [
   [31_536_000, '{YYYY}', null, null, null, null, null, null, 1],
   [2_419_200, '{MMM}', '\n{YYYY}', null, null, null, null, null, 1],
-  [86_400, '{D} {MMM}', '\n{YYYY}', null, null, null, null, null, 1],
-  [60, '{HH}:{mm}', '\n{D} {MMM} {YYYY}', null, '\n{D} {MMM}', null, null, null, 1],
-  [1, '{HH}:{mm}:{ss}', '\n{D} {MMM} {YYYY}', null, '\n{D} {MMM}', null, null, null, 1]
+  [86_400, dayOfAxis, '\n{YYYY}', null, null, null, null, null, 1],
+  [60, '{HH}:{mm}', `\n${dayOfAxis} {YYYY}`, null, `\n${dayOfAxis}`, null, null, null, 1],
+  [1, '{HH}:{mm}:{ss}', `\n${dayOfAxis} {YYYY}`, null, `\n${dayOfAxis}`, null, null, null, 1]
 ] as unknown as Axis.Values
 
 /** Hatches incomplete time: its readings may still arrive. */

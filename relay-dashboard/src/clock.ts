@@ -1,7 +1,7 @@
 /** The current time, for views that show ages. */
 import { useEffect, useState } from 'preact/hooks'
 
-const TICK_MS = 5_000
+import { TICK_MS } from './format.ts'
 
 export function useNow (tickMs = TICK_MS): number {
   const [nowMs, setNowMs] = useState(() => Date.now())

@@ -32,6 +32,18 @@ export function isZone (name: string): boolean {
   }
 }
 
+const months = new Intl.DateTimeFormat(undefined, { month: 'short', timeZone: 'UTC' })
+const monthNames = Array.from({ length: 12 }, (_, month) => months.format(Date.UTC(2024, month)))
+
+/** Names in templates of axes; days of the week are in none. */
+export const dateNames = { MMMM: monthNames, MMM: monthNames, WWWW: [], WWW: [] }
+
+const dayParts = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' }).formatToParts(0)
+const isDayFirst = dayParts.findIndex(it => it.type === 'day') < dayParts.findIndex(it => it.type === 'month')
+
+/** A day as the template of an axis. */
+export const dayOfAxis = isDayFirst ? '{D} {MMM}' : '{MMM} {D}'
+
 const clocks = new Map<string, Intl.DateTimeFormat>()
 
 /** @param precision second: with seconds; zone: with the name that the zone has then, such as CET or CEST */
@@ -67,9 +79,13 @@ const steps = [
   ['second', 1_000]
 ] as const
 
+/** How often the clock of a view ticks (clock.ts): the time that it has is at most this old. */
+export const TICK_MS = 5_000
+
 /** `5 min. ago`, `in 2 hr.` */
 export function formatAgo (timeMs: number, nowMs: number): string {
-  const awayMs = timeMs - nowMs
+  const aheadMs = timeMs - nowMs
+  const awayMs = aheadMs > 0 && aheadMs <= TICK_MS ? 0 : aheadMs // `nowMs` is of the last tick
   const [unit, unitMs] = steps.find(([, ms]) => Math.abs(awayMs) >= ms) ?? steps[3]
   return relative.format(Math.round(awayMs / unitMs) || -0, unit) // never "in 0 seconds"
 }
