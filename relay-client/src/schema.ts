@@ -881,7 +881,7 @@ export interface components {
              */
             foundAt: string;
             /** @enum {string} */
-            kind: "offset-out-of-range" | "topic-recreated";
+            kind: "offset-out-of-range" | "topic-recreated" | "records-replaced";
             /** Format: int64 */
             partition: number;
             topic: string;

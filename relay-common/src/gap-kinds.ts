@@ -1,8 +1,8 @@
 /**
- * Gaps of an event log: records that were deleted before they were read. A fetcher finds one (kafka-fetcher.ts,
+ * Gaps of an event log: records that were gone, or put before what was already read, before they were read. A fetcher finds one (kafka-fetcher.ts,
  * postgres-fetcher.ts). The processor handles it (relay-processor, `gaps.ts`), and stores it in the table `gaps`
  * (`progress.ts` there).
  */
-export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const
+export const gapKinds = ['offset-out-of-range', 'topic-recreated', 'records-replaced'] as const
 
 export type GapKind = typeof gapKinds[number]

@@ -64,7 +64,7 @@ export type { EventLogConfig } from './event-log/open.ts'
 export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, JoinGroup, LoggedRecord, PartitionOffsets,
   ProducedRecord,
-  RecordSet, RecordVisitor, Topic, TopicSettings
+  RecordMark, RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
 export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './rollups/exact-sum.ts'
 export type { ExactSum } from './rollups/exact-sum.ts'

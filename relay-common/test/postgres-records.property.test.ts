@@ -131,7 +131,7 @@ suite('records in PostgreSQL', () => {
     assert.ok(first.kind === 'records')
     assert.deepEqual(readRecords(first.records).map(it => it.offset), [0n])
     assert.deepEqual(await nextNews(consumer),
-      { kind: 'gap', partition: 0, expectedOffset: 1n, startOffset: 2n, endOffset: 3n })
+      { kind: 'gap', gap: 'offset-out-of-range', partition: 0, expectedOffset: 1n, startOffset: 2n, endOffset: 3n })
     consumer.start(0, 2n)
     assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['2'])
   })

@@ -60,7 +60,7 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
 
     reader.start(partition, 3n)
     assert.deepEqual(await nextNews(reader),
-      { kind: 'gap', partition, expectedOffset: 3n, startOffset: 10n, endOffset: 20n })
+      { kind: 'gap', gap: 'offset-out-of-range', partition, expectedOffset: 3n, startOffset: 10n, endOffset: 20n })
     reader.start(partition, 10n)
     const values = (await takeRecords(reader, 10)).map(it => Number(it.value))
     assert.deepEqual(values, [10, 11, 12, 13, 14, 15, 16, 17, 18, 19])

@@ -115,7 +115,7 @@ export class Claims {
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
     this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, clock.nowMs()))
     this.#unclaimedSinceMs.delete(number)
-    consumer.start(number, claim.nextOffset)
+    consumer.start(number, claim.nextOffset, claim.lastRecord)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
   }
 

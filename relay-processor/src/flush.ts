@@ -214,6 +214,7 @@ export class Flusher {
       historyId: partition.historyId,
       fromOffset: partition.writtenOffset,
       toOffset: partition.nextOffset,
+      lastRecord: partition.lastRecord,
       eventTimeMaxMs: partition.eventTimeMaxMs,
       taken: partition.taken
     }

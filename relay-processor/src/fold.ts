@@ -65,6 +65,7 @@ export class Folder implements RecordVisitor {
     this.#noteBatch()
     partition.eventTimeMaxMs = this.#newestMs
     partition.nextOffset = records.nextOffset
+    partition.lastRecord = records.lastRecord ?? partition.lastRecord
     partition.endOffset = records.endOffset
   }
 

@@ -1,7 +1,8 @@
 /**
- * Gaps: records that were deleted from the log before they were read.
+ * Gaps: records that were deleted from the log before they were read, or that took the offsets of others that were
+ * read.
  *
- *     found     while reading, by event-log/kafka-fetcher.ts and postgres-fetcher.ts of relay-common;
+ *     found     while reading, by event-log/kafka-gap.ts and postgres-fetcher.ts of relay-common;
  *               before the first claim of a partition, by `findGap` (progress.ts)
  *     handled   here: recorded, reported, and skipped or the end of the processor, as GAP_POLICY says
  *     stored    in the table gaps (progress.ts)
@@ -48,29 +49,46 @@ export class Gaps {
    * @throws RelayError RELAY_OFFSET_GAP if the policy is to stop
    */
   async whileReading (
-    partition: Partition, { expectedOffset, startOffset, endOffset }: Extract<ConsumerNews, { kind: 'gap' }>
+    partition: Partition, { gap: kind, expectedOffset, startOffset, endOffset }: Extract<ConsumerNews, { kind: 'gap' }>
   ): Promise<bigint | undefined> {
     const { store } = this.#sinks
     const { topic, partition: number } = partition
-    // after the end: the log has lost records that were read; new records continue at its end
-    const availableOffset = expectedOffset < startOffset ? startOffset : endOffset
-    const gap = { kind: 'offset-out-of-range', partition: number, expectedOffset, availableOffset } as const
+    const gap = {
+      kind, partition: number, expectedOffset, availableOffset: continueAt(expectedOffset, startOffset, endOffset)
+    }
     if (!await store.recordGap(topic, gap, partition)) return undefined
     this.#report(topic, gap)
-    return await store.skipGap(topic, gap, partition) ? availableOffset : undefined
+    return await store.skipGap(topic, gap, partition) ? gap.availableOffset : undefined
   }
 
   #report (topic: Topic, gap: Gap): void {
     this.#sinks.metrics.gaps.inc({ kind: gap.kind })
-    const what = gap.kind === 'topic-recreated'
-      ? `topic ${topic.name} was deleted and created again: ` +
-        `partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
-      : `partition ${gap.partition} of ${topic.name} should continue at offset ${gap.expectedOffset}, ` +
-        `but the log continues at ${gap.availableOffset}`
+    const what = describe(topic, gap)
     if (this.#policy === 'stop') {
       throw new RelayError('RELAY_OFFSET_GAP',
         `${what}; the gap is recorded in the table gaps. Set GAP_POLICY=continue to continue after it`)
     }
     this.#sinks.log.error(gap, `${what}; continuing because GAP_POLICY is continue`)
+  }
+}
+
+/** After the end: the log has lost records that were read, and new ones continue at its end. */
+function continueAt (expectedOffset: bigint, startOffset: bigint, endOffset: bigint): bigint {
+  if (expectedOffset < startOffset) return startOffset
+  return expectedOffset > endOffset ? endOffset : expectedOffset
+}
+
+function describe ({ name }: Topic, { kind, partition, expectedOffset, availableOffset }: Gap): string {
+  switch (kind) {
+    case 'topic-recreated':
+      return `topic ${name} was deleted and created again: partition ${partition} had been read to offset ` +
+        `${expectedOffset}`
+    case 'records-replaced':
+      return `partition ${partition} of ${name} has other records before offset ${expectedOffset} than those that ` +
+        'were read there: its broker lost records or was restored from an older copy, and new ones took their ' +
+        'offsets. `relay progress set --time` reads them'
+    case 'offset-out-of-range':
+      return `partition ${partition} of ${name} should continue at offset ${expectedOffset}, but the log continues ` +
+        `at ${availableOffset}`
   }
 }

@@ -229,6 +229,7 @@ class Loop {
     const nextOffset = await this.#gaps.whileReading(partition, news)
     if (nextOffset === undefined) return await this.#claims.onRefused(partition)
     partition.nextOffset = partition.writtenOffset = nextOffset
+    partition.lastRecord = undefined
     noteOffsets(partition, { storedOffset: nextOffset }, this.#parts.clock.nowMs())
     this.#parts.consumer.start(partition.partition, nextOffset)
   }

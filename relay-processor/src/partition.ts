@@ -1,4 +1,4 @@
-import { levels, MINUTE_MS, type Topic } from 'relay-common'
+import { levels, MINUTE_MS, type RecordMark, type Topic } from 'relay-common'
 
 import type { Appended } from './appended.ts'
 import { Arrivals } from './arrivals.ts'
@@ -24,6 +24,8 @@ export interface Partition {
   readonly series: SeriesTable
   /** offset after the last folded record */
   nextOffset: bigint
+  /** the last record before `nextOffset` that could be read, as far as known */
+  lastRecord: RecordMark | undefined
   /** offset that the database will have after the newest write */
   writtenOffset: bigint
   /** offset that the database has confirmed */
@@ -72,6 +74,7 @@ export function createPartition (
     historyId: claim.historyId,
     series: new SeriesTable(partition, claim.homes, claim.eventTimeMaxMs),
     nextOffset: claim.nextOffset,
+    lastRecord: claim.lastRecord,
     writtenOffset: claim.nextOffset,
     storedOffset: claim.nextOffset,
     endOffset: claim.nextOffset,

@@ -35,7 +35,9 @@ export async function claimPartition (
 async function raiseEpoch (
   client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Omit<Claim, 'historyId' | 'homes' | 'journal'>> {
-  const { rows: [row] } = await client.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
+  const { rows: [row] } = await client.query<{
+    epoch: bigint, next_offset: bigint, event_time_max: number | null, last_record: bigint | null, value_crc: bigint
+  }>(`
     with others as (
       update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
     insert into progress
@@ -44,9 +46,15 @@ async function raiseEpoch (
     on conflict (topic_id, source_partition) do update
       set epoch = progress.epoch + 1, owner = excluded.owner, updated_at = now(),
         event_time_max = greatest(progress.event_time_max, excluded.event_time_max)
-    returning epoch, next_offset, event_time_max`,
+    returning epoch, next_offset, event_time_max, last_record_value_crc as value_crc,
+      case when last_record_next_offset = next_offset then last_record_offset end as last_record`,
   [topic.topicId, partition, kind, topic.name, owner, startOffset, topic.partitions])
-  return { epoch: row.epoch, nextOffset: row.next_offset, eventTimeMaxMs: row.event_time_max ?? -Infinity }
+  return {
+    epoch: row.epoch,
+    nextOffset: row.next_offset,
+    lastRecord: row.last_record === null ? undefined : { offset: row.last_record, valueCrc: Number(row.value_crc) },
+    eventTimeMaxMs: row.event_time_max ?? -Infinity
+  }
 }
 
 /** Moves a partition to an offset for whoever claims it next: the owner before is fenced. */
@@ -54,8 +62,9 @@ export async function setNextOffset (
   client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, nextOffset: bigint
 ): Promise<void> {
   await raiseEpoch(client, kind, topic, partition, owner, nextOffset)
-  await client.query('update progress set next_offset = $3 where topic_id = $1 and source_partition = $2',
-    [topic.topicId, partition, nextOffset])
+  await client.query(`
+    update progress set next_offset = $3, last_record_next_offset = null
+    where topic_id = $1 and source_partition = $2`, [topic.topicId, partition, nextOffset])
 }
 
 /**
@@ -78,14 +87,17 @@ const MOVES_MAX = 16
 async function moveSome (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
   const { rows } = await client.query<{ source_partition: number }>(`
     update progress p
-    set next_offset = m.to_offset, event_time_max = greatest(p.event_time_max, m.event_time_max), updated_at = now()
-    from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[])
-      as m (source_partition, epoch, from_offset, to_offset, event_time_max, history_id)
+    set next_offset = m.to_offset, event_time_max = greatest(p.event_time_max, m.event_time_max), updated_at = now(),
+      last_record_offset = m.last_record, last_record_value_crc = m.value_crc, last_record_next_offset = m.to_offset
+    from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], $8::bigint[],
+        $9::bigint[])
+      as m (source_partition, epoch, from_offset, to_offset, event_time_max, history_id, last_record, value_crc)
     where p.topic_id = $1 and p.source_partition = any ($2::integer[]) and p.source_partition = m.source_partition
       and p.epoch = m.epoch and p.next_offset = m.from_offset and m.history_id = (select history_id from current_history)
     returning p.source_partition`,
   [topicId, moves.map(it => it.partition), moves.map(it => it.epoch), moves.map(it => it.fromOffset),
-    moves.map(it => it.toOffset), moves.map(it => toTimestamp(it.eventTimeMaxMs)), moves.map(it => it.historyId)])
+    moves.map(it => it.toOffset), moves.map(it => toTimestamp(it.eventTimeMaxMs)), moves.map(it => it.historyId),
+    moves.map(it => it.lastRecord?.offset), moves.map(it => it.lastRecord?.valueCrc)])
   const moved = new Set(rows.map(it => it.source_partition))
   return moves.map(it => it.partition).filter(it => !moved.has(it))
 }
@@ -150,7 +162,7 @@ export async function findGap (
 /** Moves progress past a gap (store.ts). */
 export async function skipGap (database: Database, topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean> {
   const rows = await database.query(`
-    update progress set next_offset = $5, updated_at = now()
+    update progress set next_offset = $5, last_record_next_offset = null, updated_at = now()
     where topic_id = $1 and source_partition = $2 and epoch = $3 and next_offset in ($4, $5)
       and $6 = (select history_id from current_history)
     returning source_partition`,

@@ -14,7 +14,7 @@
  * A call that throws has had no effect that its caller must undo, and may be repeated. The error code decides whether
  * to retry (retry.ts).
  */
-import type { GapKind, Level, RollupRow, Span, Topic } from 'relay-common'
+import type { GapKind, Level, RecordMark, RollupRow, Span, Topic } from 'relay-common'
 
 import type { Homes } from './home.ts'
 
@@ -106,6 +106,8 @@ export interface CurrentClaims {
 
 export interface Claim extends ClaimName {
   readonly nextOffset: bigint
+  /** the last record that was read before, if known: see `EventConsumer.start` */
+  readonly lastRecord?: RecordMark | undefined
   /** newest event time that rows of this source partition may have, of any topic, ms; -Infinity: there are none */
   readonly eventTimeMaxMs: number
   /** homes of devices, valid during this claim */
@@ -167,6 +169,8 @@ export interface ProgressMove extends ClaimName {
   readonly partition: number
   readonly fromOffset: bigint
   readonly toOffset: bigint
+  /** the last record before `toOffset`, if the log is recognized by it */
+  readonly lastRecord?: RecordMark | undefined
   readonly eventTimeMaxMs: number
   /** rows of misplaced readings that are now among these rows, and are removed */
   readonly taken: readonly bigint[]

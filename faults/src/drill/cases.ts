@@ -1,5 +1,6 @@
 /** All drills, the most likely ones first. */
 import { databaseLost } from './cases/database-lost.ts'
+import { kafkaRestored } from './cases/kafka-restored.ts'
 import { passwordsLost } from './cases/passwords-lost.ts'
 import { primaryLost } from './cases/primary-lost.ts'
 import { siteElsewhere } from './cases/site-elsewhere.ts'
@@ -8,5 +9,5 @@ import { wrongChange } from './cases/wrong-change.ts'
 import type { Drill } from './drill.ts'
 
 export const drills: readonly Drill[] = [
-  databaseLost(), wrongChange(), primaryLost(), topicLost, passwordsLost, siteElsewhere()
+  databaseLost(), wrongChange(), primaryLost(), topicLost, kafkaRestored(), passwordsLost, siteElsewhere()
 ]

@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts'
 import { KafkaClient, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { NewsQueue } from './news-queue.ts'
-import type { ConsumerNews, EventConsumer, GroupMembership, JoinGroup } from './port.ts'
+import type { ConsumerNews, EventConsumer, GroupMembership, JoinGroup, RecordMark } from './port.ts'
 
 export class KafkaConsumer implements EventConsumer {
   readonly #fetcher: KafkaFetcher
@@ -37,8 +37,8 @@ export class KafkaConsumer implements EventConsumer {
     return this.#news.next(waitMaxMs, signal)
   }
 
-  start (partition: number, offset: bigint): void {
-    this.#fetcher.start(partition, offset)
+  start (partition: number, offset: bigint, read?: RecordMark): void {
+    this.#fetcher.start(partition, offset, read)
   }
 
   async release (partitions: readonly number[]): Promise<void> {

@@ -4,7 +4,11 @@
  *
  *     start(partition, offset) ──▶ fetching ──records──▶ buffer ──take()──▶ the owner
  *              ▲                      │ └── leader moved, broker away: layout forgotten, asked for again, with backoff
- *              └────── gap ◀──────────┘ offset out of range
+ *              └────── gap ◀──────────┘ offset out of range, or another record in place of the last one that was read
+ *
+ * A broker that is restored from an older copy, or elected without the newest records, fills the lost offsets again. So
+ * wherever the log may be another one, which is at the start and with each new connection or leader, a fetch begins
+ * with the record that was read last.
  *
  * Fetches use no session (KIP-227): a request with a few dozen partitions is smaller than one batch, and no session can
  * become stale. The connections are separate from those of the membership, because a broker answers the requests of a
@@ -15,11 +19,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Logger } from '../log.ts'
 import { describeError, kafkaErrors, type KafkaClient, type TopicLayout } from './kafka-client.ts'
+import { PartitionCursor } from './kafka-cursor.ts'
 import { fetchRaw, type FetchedPartition } from './kafka-fetch.ts'
 import { PlainFetchConnection, type FetchConnection } from './kafka-fetch-connection.ts'
+import { findGap } from './kafka-gap.ts'
 import { KafkaRecordSet } from './kafka-records.ts'
 import { SecuredFetchConnection } from './kafka-secured-fetch.ts'
-import type { ConsumerNews, Topic } from './port.ts'
+import type { ConsumerNews, RecordMark, Topic } from './port.ts'
 import { ReceiveBuffers, type Received } from './receive-buffers.ts'
 
 export interface FetcherEvents {
@@ -42,16 +48,6 @@ const LINGER_MS = 60
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
-/** A partition that is being read. A further start() creates another one, and fetches for this one are dropped. */
-interface PartitionCursor {
-  readonly partition: number
-  readonly lane: number
-  offset: bigint
-  isPaused: boolean
-  /** end of the log in the last answer, and when that was requested: records after it were appended later */
-  end: { readonly offset: bigint, readonly atMs: number } | undefined
-}
-
 /** An entry of the buffer: records, or the gap after them. */
 interface BufferedNews { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
@@ -60,6 +56,7 @@ export class KafkaFetcher {
   readonly #bufferMaxBytes: number
   readonly #events: FetcherEvents
   readonly #log: Logger
+  /** a further start() creates another one, and fetches for the one before are dropped */
   readonly #cursors = new Map<number, PartitionCursor>()
   readonly #lanes: number
   /** lanes of brokers with a fetch in progress */
@@ -96,11 +93,10 @@ export class KafkaFetcher {
     this.#retryDelayMs = RETRY_DELAY_MIN_MS
   }
 
-  start (partition: number, offset: bigint): void {
+  start (partition: number, offset: bigint, lastRecord?: RecordMark): void {
     this.stop(partition)
-    this.#cursors.set(
-      partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false, end: undefined }
-    )
+    const lane = this.#started++ % this.#lanes
+    this.#cursors.set(partition, new PartitionCursor(partition, lane, offset, lastRecord))
     this.#schedule()
   }
 
@@ -181,10 +177,16 @@ export class KafkaFetcher {
     lane: string, address: { host: string, port: number }, cursors: PartitionCursor[], maxBytes: number
   ): Promise<void> {
     const askedMs = Date.now()
-    const asked = new Map(cursors.map(cursor => [cursor.partition, { cursor, offset: cursor.offset }]))
-    const { partitions, received } = await fetchRaw(this.#connectionTo(lane, address), {
+    const connection = this.#connectionTo(lane, address, cursors)
+    const asked = new Map(cursors.map(cursor => {
+      const { partition, offset, isInDoubt } = cursor
+      const checked = isInDoubt ? cursor.lastRecord : undefined
+      cursor.isInDoubt = checked !== undefined
+      return [partition, { partition, cursor, checked, offset: checked?.offset ?? offset }]
+    }))
+    const { partitions, received } = await fetchRaw(connection, {
       topicId: this.#topic!.topicId,
-      partitions: cursors,
+      partitions: [...asked.values()],
       waitMaxMs: WAIT_MAX_MS,
       maxBytes,
       partitionMaxBytes: PARTITION_MAX_BYTES
@@ -193,17 +195,20 @@ export class KafkaFetcher {
     let isLayoutWrong = false
     let fetchedBytes = 0
     for (const answer of partitions) {
-      fetchedBytes += answer.batches?.length ?? 0
-      const { cursor, offset } = asked.get(answer.partition)!
+      const { cursor, offset, checked } = asked.get(answer.partition)!
+      if (!checked) fetchedBytes += answer.batches?.length ?? 0
       if (this.#cursors.get(answer.partition) !== cursor) continue // stopped, or started elsewhere, meanwhile
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
+          if (checked) {
+            this.#compare(cursor, checked, answer)
+            break
+          }
           this.#keep(cursor, offset, answer, received)
           cursor.end = { offset: answer.highWatermark, atMs: askedMs }
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
-          cursor.isPaused = true
-          this.#explainGap(cursor).catch(error => this.#events.failed(error))
+          this.#explain(cursor, false)
           break
         case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
           this.#events.failed(this.#client.unreachable(new Error(`not authorized to read ${this.#topic!.name}`)))
@@ -226,7 +231,9 @@ export class KafkaFetcher {
     }
   }
 
-  #connectionTo (lane: string, { host, port }: { host: string, port: number }): FetchConnection {
+  #connectionTo (
+    lane: string, { host, port }: { host: string, port: number }, cursors: readonly PartitionCursor[]
+  ): FetchConnection {
     const key = `${lane} ${host}:${port}`
     let connection = this.#connections.get(key)
     if (!connection || connection.isClosed) {
@@ -234,8 +241,16 @@ export class KafkaFetcher {
         ? new SecuredFetchConnection(this.#client, { host, port }, this.#receiveBuffers)
         : new PlainFetchConnection({ host, port }, this.#client.clientId!, this.#receiveBuffers)
       this.#connections.set(key, connection)
+      for (const cursor of cursors) cursor.isInDoubt = true // its broker may have been away
     }
     return connection
+  }
+
+  /** The answer is not kept: the next one starts after the record. */
+  #compare (cursor: PartitionCursor, lastRecord: RecordMark, answer: FetchedPartition): void {
+    const found = cursor.compare(lastRecord, answer)
+    if (found === 'same') cursor.isInDoubt = false
+    else if (found !== 'unknown') this.#explain(cursor, found === 'replaced')
   }
 
   #keep (
@@ -249,7 +264,7 @@ export class KafkaFetcher {
     const set = new KafkaRecordSet(
       partition, offset, highWatermark, batches, aborted, () => received.release(), notBeforeMs
     )
-    cursor.offset = set.nextOffset
+    cursor.moveAfter(set)
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes
     // the broker fills its answer in the order of the request, so partitions that got records move to the end
@@ -257,28 +272,32 @@ export class KafkaFetcher {
     this.#cursors.set(partition, cursor)
   }
 
-  /** An offset that is not in the log is a gap only after the log has stated its range: a new leader may lag. */
-  async #explainGap (cursor: PartitionCursor): Promise<void> {
+  /** Pauses a partition until it is known whether it has a gap. */
+  #explain (cursor: PartitionCursor, isReplaced: boolean): void {
+    cursor.isPaused = true
+    this.#findGap(cursor, isReplaced).catch(error => this.#events.failed(error))
+  }
+
+  async #findGap (cursor: PartitionCursor, isReplaced: boolean): Promise<void> {
     const isStill = () => this.#cursors.get(cursor.partition) === cursor && !this.#closing.signal.aborted
+    const { partition } = cursor
     while (isStill()) {
       try {
-        const offsets = (await this.#client.listOffsets(this.#topic!.name))[cursor.partition]
+        const found = await findGap(this.#client, this.#topic!.name, cursor, isReplaced)
         if (!isStill()) return
-        if (!offsets || (cursor.offset >= offsets.startOffset && cursor.offset <= offsets.endOffset)) {
+        if (found === 'none' || found === 'uncomparable') {
+          if (found === 'uncomparable') cursor.isInDoubt = false
           cursor.isPaused = false
           this.#schedule()
           return
         }
-        const { partition, offset: expectedOffset } = cursor
         this.#cursors.delete(partition)
         // after the records that were fetched before it
-        this.#buffer.push({ partition, sizeBytes: 0, news: { kind: 'gap', expectedOffset, ...offsets } })
+        this.#buffer.push({ partition, sizeBytes: 0, news: found })
         this.#events.ready()
         return
       } catch (error) {
-        this.#log.warn(
-          { partition: cursor.partition, reason: describeError(error) }, 'could not read offsets; retrying'
-        )
+        this.#log.warn({ partition, reason: describeError(error) }, 'could not read offsets; retrying')
         await this.#backOff()
       }
     }
@@ -303,7 +322,9 @@ export class KafkaFetcher {
     // the membership reports a deleted or recreated topic, and revokes these readings
     const isOurs = layout?.topicId === this.#topic!.topicId
     if (!isOurs || layout.leaders.includes(-1)) await this.#backOff()
-    if (isOurs && layout.topicId === this.#topic!.topicId) this.#layout = layout
+    if (!isOurs || layout.topicId !== this.#topic!.topicId) return
+    this.#layout = layout
+    for (const cursor of this.#cursors.values()) cursor.isInDoubt = true // its leader may be another one
   }
 
   async #backOff (): Promise<void> {

@@ -16,7 +16,7 @@
  */
 import { compressionsAlgorithmsByBitmask, crc32c, Reader } from '@platformatic/kafka'
 
-import type { RecordSet, RecordVisitor } from './port.ts'
+import type { RecordMark, RecordSet, RecordVisitor } from './port.ts'
 
 export interface AbortedTransaction {
   readonly producerId: bigint
@@ -62,10 +62,12 @@ export class KafkaRecordSet implements RecordSet {
   readonly baseOffset: bigint
   readonly nextOffset: bigint
   readonly endOffset: bigint
-  readonly #bytes: Buffer
+  readonly sizeBytes: number
+  #bytes: Buffer
   readonly #aborted: readonly AbortedTransaction[]
   readonly #notBeforeMs: number
   #release: (() => void) | undefined
+  #lastRecord: RecordMark | undefined
 
   /**
    * @param offset the requested one; records before it are skipped (their batch starts before it)
@@ -81,6 +83,7 @@ export class KafkaRecordSet implements RecordSet {
     this.partition = partition
     this.baseOffset = offset
     this.endOffset = endOffset
+    this.sizeBytes = bytes.length
     this.#bytes = bytes
     this.#aborted = aborted
     this.#notBeforeMs = notBeforeMs
@@ -96,18 +99,30 @@ export class KafkaRecordSet implements RecordSet {
     this.nextOffset = at === 0 ? offsetBehind(bytes, 0, offset) : next
   }
 
-  get sizeBytes (): number { return this.#bytes.length }
+  /** Known without a walk after `forEach`. */
+  get lastRecord (): RecordMark | undefined {
+    if (this.#bytes.length > 0) this.#walk(noVisitor)
+    return this.#lastRecord
+  }
 
   forEach (visitor: RecordVisitor): void {
     try {
       this.#walk(visitor)
     } finally {
+      this.#bytes = Buffer.alloc(0)
       this.#release?.()
       this.#release = undefined
     }
   }
 
   #walk (visitor: RecordVisitor): void {
+    last.bytes = undefined
+    this.#walkBatches(visitor)
+    if (last.bytes) this.#lastRecord = markOf(last.bytes, last.valueStart, last.valueEnd, this.baseOffset, last.delta)
+    last.bytes = undefined
+  }
+
+  #walkBatches (visitor: RecordVisitor): void {
     const bytes = this.#bytes
     const isAborted = abortedTest(this.#aborted)
     for (let at = 0, end; at < bytes.length; at = end) {
@@ -174,6 +189,36 @@ function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, a
   }
 }
 
+const noVisitor: RecordVisitor = { record () {}, corrupt () {} }
+
+/** The last visited record; not an object per batch, because batches may have one record each. */
+const last: { bytes: Buffer | undefined, valueStart: number, valueEnd: number, delta: number } =
+  { bytes: undefined, valueStart: -1, valueEnd: -1, delta: 0 }
+
+function markOf (bytes: Buffer, valueStart: number, valueEnd: number, baseOffset: bigint, delta: number): RecordMark {
+  const valueCrc = valueStart < 0 ? 0 : crc32c(Reader.from(bytes.subarray(valueStart, valueEnd)).buffer)
+  return { offset: baseOffset + BigInt(delta), valueCrc }
+}
+
+/**
+ * The first record of record batches that were fetched from an offset on.
+ * @returns undefined: it can't be read
+ */
+export function firstRecord (
+  offset: bigint, batches: Buffer, aborted: readonly AbortedTransaction[]
+): RecordMark | undefined {
+  let first: RecordMark | undefined
+  let isFound = false
+  new KafkaRecordSet(0, offset, offset, batches, aborted).forEach({
+    record: (bytes, _keyStart, _keyEnd, valueStart, valueEnd, delta) => {
+      if (!isFound) first = markOf(bytes, valueStart, valueEnd, offset, delta)
+      isFound = true
+    },
+    corrupt: () => { isFound = true }
+  })
+  return first
+}
+
 /** Position after the last varint; past any end if the varint was too long. */
 let behind = 0
 
@@ -233,6 +278,8 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
   const count = batch.readInt32BE(at + AT_RECORD_COUNT)
   const lastDelta = batch.readInt32BE(at + AT_LAST_OFFSET_DELTA)
   let previous = -1
+  let valueStart = -1
+  let valueEnd = -1
   const corrupt = (remaining: number, detail: string) =>
     visitor.corrupt(batch.subarray(at, end), Math.max(0, delta + previous + 1), Math.max(0, remaining), detail)
 
@@ -263,9 +310,9 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
       keyStart = behind
       keyEnd = keyStart + keyLength
     }
-    let valueStart = -1
+    valueStart = -1
     const valueLength = decodeVarint(bytes, keyEnd)
-    let valueEnd = behind
+    valueEnd = behind
     if (valueLength >= 0) {
       valueStart = behind
       valueEnd = valueStart + valueLength
@@ -288,6 +335,12 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     if (headersAt < recordEnd && bytes[headersAt] !== NO_HEADERS && visitor.headers) {
       visitHeaders(bytes, headersAt, recordEnd, visitor, delta + offsetDelta)
     }
+  }
+  if (delta + previous >= 0 && previous >= 0) {
+    last.bytes = bytes
+    last.valueStart = valueStart
+    last.valueEnd = valueEnd
+    last.delta = delta + previous
   }
   if (count < 0 || pos !== limit) corrupt(0, 'the batch has data after its last record')
 }

@@ -1,30 +1,30 @@
 /**
  * The event log on Apache Kafka.
  *
- *     kafka.ts              topics, and who opens what
+ *     kafka.ts              who opens what
+ *     kafka-topics.ts       creates a topic, reads its settings
  *     kafka-client.ts       requests, retries, meaning of errors
  *     kafka-producer.ts     sends; kafka-batch.ts encodes
  *     kafka-reader.ts       reads record by record, for tools
  *     kafka-consumer.ts     one sequence of news
  *     kafka-group.ts        our partitions: by kafka-membership.ts (KIP-848) or kafka-classic-membership.ts;
  *                           kafka-group-protocol.ts chooses; split-group.ts shares a membership among threads
- *     kafka-fetcher.ts      reads ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
+ *     kafka-fetcher.ts      reads ahead; kafka-fetch.ts is the request, kafka-records.ts the walk,
+ *                           kafka-cursor.ts and kafka-gap.ts notice missing records
  */
-import { ConfigResourceTypes, type describeConfigsV4 } from '@platformatic/kafka'
-
 import type { Logger } from '../log.ts'
-import { hasCode, KafkaClient, kafkaErrors, NotYet, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
+import { KafkaClient, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { KafkaConsumer } from './kafka-consumer.ts'
 import { openKafkaGroup } from './kafka-group.ts'
 import { openKafkaProducer } from './kafka-producer.ts'
 import { readRecords } from './kafka-reader.ts'
-import type { EventLog, Topic, TopicSettings } from './port.ts'
+import { ensureTopic, isCompacted } from './kafka-topics.ts'
+import type { EventLog, Topic } from './port.ts'
 
 export type { KafkaSettings } from './kafka-client.ts'
 
 /** longest wait for a cluster, enough for one that is starting */
 const ANSWER_TIMEOUT_MS = 10_000
-const CREATE_TIMEOUT_MS = 30_000
 
 /**
  * Opens the event log on a Kafka cluster, and checks that the cluster answers.
@@ -41,7 +41,7 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
   return {
     kind: 'kafka',
     description: `kafka at ${client.servers}`,
-    ensureTopic: topic => ensureTopic(client, topic),
+    ensureTopic: async topic => withoutLayout(await ensureTopic(client, topic)),
     describeTopic: async name => withoutLayout(await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))),
     isCompacted: name => client.retry(ANSWER_TIMEOUT_MS, () => isCompacted(client, name)),
     readOffsets: name => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsets(name)),
@@ -53,47 +53,6 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
       join ?? await openKafkaGroup(settings, consumer, log), log),
     close: () => client.close()
   }
-}
-
-async function ensureTopic (client: KafkaClient, settings: TopicSettings): Promise<Topic> {
-  // brokers learn of a new topic at different times, and before its partitions have leaders; they also know a deleted
-  // topic for a moment
-  return await client.retry(CREATE_TIMEOUT_MS, async () => {
-    const layout = await client.describe(settings.name)
-    if (!layout) await createTopic(client, settings)
-    if (!layout || layout.leaders.includes(-1)) {
-      throw new NotYet(`topic ${settings.name} has partitions without a leader`)
-    }
-    return withoutLayout(layout)
-  })
-}
-
-async function createTopic (
-  client: KafkaClient, { name, partitions, retentionMs, replicationFactor }: TopicSettings
-): Promise<void> {
-  const wanted = {
-    name,
-    numPartitions: partitions,
-    replicationFactor,
-    assignments: [],
-    configs: [
-      { name: 'retention.ms', value: String(retentionMs) },
-      // the broker's clock: with times of producers, which may be event times, retention would delete unread records
-      { name: 'message.timestamp.type', value: 'LogAppendTime' }
-    ]
-  }
-  try {
-    await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)
-  } catch (error) {
-    if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody else created it first
-  }
-}
-
-async function isCompacted (client: KafkaClient, resourceName: string): Promise<boolean> {
-  const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName, configurationKeys: ['cleanup.policy'] }
-  const { results } = await client.call<describeConfigsV4.DescribeConfigsResponse>(
-    'DescribeConfigs', await client.anyBroker(), [resource], false, false)
-  return results[0].configs.some(it => it.value?.includes('compact'))
 }
 
 function withoutLayout (layout: TopicLayout): Topic

@@ -8,6 +8,8 @@
  * Two adapters, one contract (`test/event-log.contract.ts`): Kafka and PostgreSQL.
  */
 
+import type { GapKind } from '../gap-kinds.ts'
+
 export interface EventLog {
   readonly kind: 'kafka' | 'postgres'
   /** address of the log, for people: `kafka at 127.0.0.1:9092` */
@@ -111,7 +113,7 @@ export interface ConsumerSettings {
  * News for the owner of a consumer, in order:
  *
  *     assigned ──start()──▶ records… ──▶ revoked ──release()──▶ (someone else's)
- *                              └──▶ gap (the position is not in the log; nothing more comes until start())
+ *                              └──▶ gap (records are missing; nothing more comes until start())
  *
  * `assigned` and `revoked` only name changes. Between `revoked` and `release()` the owner may still write what it
  * holds. An owner that is too slow, or lost its session, gets `lost` instead, and has nothing to release.
@@ -123,6 +125,8 @@ export type ConsumerNews =
   | { readonly kind: 'records', readonly records: RecordSet }
   | {
     readonly kind: 'gap',
+    /** what was found: the position is not in the log, or the log has other records before it than were read */
+    readonly gap: Exclude<GapKind, 'topic-recreated'>,
     readonly partition: number,
     readonly expectedOffset: bigint,
     readonly startOffset: bigint,
@@ -139,8 +143,12 @@ export interface EventConsumer {
    * @param signal aborts the wait; the promise then resolves to `idle`
    */
   next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews>
-  /** Starts (or moves) the reading of an assigned partition at `offset`. */
-  start (partition: number, offset: bigint): void
+  /**
+   * Starts (or moves) the reading of an assigned partition at `offset`.
+   * @param read the last record that was read before: if the log has another one in its place, now or when it is back
+   *   after an interruption, that is a gap. Ignored by a log that is never restored apart from progress
+   */
+  start (partition: number, offset: bigint, read?: RecordMark): void
   /** Releases revoked partitions; their next owner may start. */
   release (partitions: readonly number[]): Promise<void>
   /**
@@ -178,6 +186,13 @@ export interface GroupMembership {
 /** Joins a group. Events come later, never during the call. */
 export type JoinGroup = (events: GroupEvents) => GroupMembership
 
+/** A record that was read, for recognizing a log that has another one in its place. */
+export interface RecordMark {
+  readonly offset: bigint
+  /** CRC-32C of its value; 0: it has none */
+  readonly valueCrc: number
+}
+
 /** Records of one partition in memory: walked, without an object per record. */
 export interface RecordSet {
   readonly partition: number
@@ -188,6 +203,8 @@ export interface RecordSet {
   /** end of the partition's log at the time of the fetch: `endOffset - nextOffset` is the lag */
   readonly endOffset: bigint
   readonly sizeBytes: number
+  /** the last readable record; undefined: there is none, or the log is never restored apart from progress */
+  readonly lastRecord?: RecordMark | undefined
   /** Visits each record once, in order of offset. Buffers are valid until the visit of the whole set ends. */
   forEach (visitor: RecordVisitor): void
 }

@@ -207,7 +207,11 @@ export class PostgresFetcher {
   #pause (cursor: PartitionCursor, startOffset: bigint, endOffset: bigint): boolean {
     const { partition, offset: expectedOffset } = cursor
     cursor.isPaused = true
-    this.#put({ partition, sizeBytes: 0, news: { kind: 'gap', partition, expectedOffset, startOffset, endOffset } })
+    this.#put({
+      partition,
+      sizeBytes: 0,
+      news: { kind: 'gap', gap: 'offset-out-of-range', partition, expectedOffset, startOffset, endOffset }
+    })
     return false
   }
 

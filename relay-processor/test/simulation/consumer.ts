@@ -167,7 +167,14 @@ export class SimulatedConsumer implements EventConsumer {
     const endOffset = BigInt(records.length)
     if (position < startOffset || position > endOffset) {
       this.#positions.delete(partition)
-      return { kind: 'gap', partition, expectedOffset: position, startOffset: BigInt(startOffset), endOffset }
+      return {
+        kind: 'gap',
+        gap: 'offset-out-of-range',
+        partition,
+        expectedOffset: position,
+        startOffset: BigInt(startOffset),
+        endOffset
+      }
     }
     const first = Number(position)
     const values = records.slice(first, first + chance.between(1, FETCH_MAX))
