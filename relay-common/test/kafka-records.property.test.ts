@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
-import { murmur2 as murmur2OfOthers, Reader, readRecordsBatches } from '@platformatic/kafka'
+import { crc32c, murmur2 as murmur2OfOthers, Reader, readRecordsBatches } from '@platformatic/kafka'
 import fc from 'fast-check'
 
 import { encodeBatches, sealBatch } from '../src/event-log/kafka-batch.ts'
@@ -18,7 +18,8 @@ const bytes = fc.oneof(
 const plainRecord = fc.record({
   key: fc.option(bytes),
   value: fc.option(bytes),
-  headers: fc.array(fc.tuple(bytes, bytes), { maxLength: 3 }).map(it => new Map(it))
+  headers: fc.array(fc.tuple(bytes, bytes), { maxLength: 3 }).map(it => new Map(it)),
+  timeMs: fc.oneof(fc.bigInt(1_700_000_000_000n, 1_700_000_000_100n), fc.bigInt(0n, 2n ** 50n))
 })
 
 const batch = fc.record({
@@ -31,6 +32,8 @@ const producedRecord: fc.Arbitrary<ProducedRecord> = fc.record({
   value: fc.option(fc.oneof(bytes, fc.string({ unit: 'binary', maxLength: 200 }))),
   headers: fc.dictionary(fc.string({ maxLength: 20 }), fc.string({ maxLength: 20 }), { maxKeys: 3 })
 }, { requiredKeys: ['key', 'value'] })
+
+const crcOf = (bytes: Buffer) => crc32c(Reader.from(bytes).buffer)
 
 /** Consecutive batches in a partition, from an offset. */
 function lay (batches: { records: unknown[], bytes: (baseOffset: bigint) => Buffer }[], from: bigint): Buffer {
@@ -55,7 +58,21 @@ suite('walking record batches', () => {
       assert.deepEqual(walked.records, expected.filter(it => it.offset >= wanted))
       assert.deepEqual(walked.corrupt, [])
       assert.ok(walked.nextOffset >= wanted)
+      const last = walked.records.at(-1)
+      assert.deepEqual(walked.lastRecord, last && { offset: last.offset, valueCrc: last.value ? crcOf(last.value) : 0 })
     }), { numRuns: 300 })
+  })
+
+  test('returns time and headers of each record as the library does', () => {
+    fc.assert(fc.property(batch, fc.option(fc.bigInt(0n, 2n ** 50n), { nil: undefined }), (batch, appendedMs) => {
+      const { records, compression } = batch
+      const bytes = encodeAsOthersDo(records, { compression, ...appendedMs === undefined ? {} : { appendedMs } })
+      const [{ firstTimestamp, records: read }] = readRecordsBatches(Reader.from(bytes))
+      assert.deepEqual(walk(bytes).details, read.map(({ timestampDelta, headers }) => ({
+        timeMs: Number(appendedMs ?? firstTimestamp + timestampDelta),
+        headers: Object.fromEntries(headers.map(([name, value]) => [String(name), String(value ?? '')]))
+      })))
+    }))
   })
 
   test('survives any changed bytes, stays inside the buffer, and always advances', () => {

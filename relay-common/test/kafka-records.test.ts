@@ -151,6 +151,8 @@ suite('transactions', () => {
 
   test('consisting of markers only advance the position', () => {
     const walked = walk(encodeMarker(8n, 40n, 'commit'), 40n)
-    assert.deepEqual(walked, { records: [], corrupt: [], nextOffset: 41n, appendedMs: [] })
+    assert.deepEqual(walked, {
+      records: [], corrupt: [], nextOffset: 41n, appendedMs: [], details: [], lastRecord: undefined
+    })
   })
 })

@@ -7,6 +7,10 @@
  */
 import { crc32c, Reader } from '@platformatic/kafka'
 
+import {
+  AT_ATTRIBUTES, AT_BASE_SEQUENCE, AT_BASE_TIMESTAMP, AT_CRC, AT_LAST_OFFSET_DELTA, AT_LENGTH, AT_MAGIC,
+  AT_MAX_TIMESTAMP, AT_PRODUCER_EPOCH, AT_PRODUCER_ID, AT_RECORD_COUNT, AT_RECORDS, LENGTH_STARTS, MAGIC
+} from './kafka-batch-header.ts'
 import { partitionOf } from './key-partition.ts'
 import type { ProducedRecord } from './port.ts'
 
@@ -26,20 +30,6 @@ const LARGE_VALUE_LENGTH = 64 * 1024
 const KEYLESS_RUN = 100
 const BATCH_INITIAL_BYTES = 2 * 1024
 
-const AT_LENGTH = 8
-const AT_MAGIC = 16
-const AT_CRC = 17
-const AT_ATTRIBUTES = 21
-const AT_LAST_OFFSET_DELTA = 23
-const AT_BASE_TIMESTAMP = 27
-const AT_MAX_TIMESTAMP = 35
-const AT_PRODUCER_ID = 43
-const AT_PRODUCER_EPOCH = 51
-const AT_BASE_SEQUENCE = 53
-const AT_RECORD_COUNT = 57
-const AT_RECORDS = 61
-const LENGTH_STARTS = 12
-const MAGIC = 2
 /** most bytes of a record besides key, value and headers: five varints and the attributes */
 const RECORD_OVERHEAD_BYTES = 5 * 5 + 1
 

@@ -4,11 +4,11 @@
  * Hot path: the library's parser creates an object per record (0.23 M records/s). Batches that stay bytes until
  * `kafka-records.ts` walks them reach 7 M/s (180 bytes each, 2 cores, the broker on the same machine).
  */
-import { FetchIsolationLevels, fetchV15, ResponseError, type Reader } from '@platformatic/kafka'
+import { createAPI, FetchIsolationLevels, fetchV15, ResponseError, type Reader, type Writer } from '@platformatic/kafka'
 
+import type { AbortedTransaction } from './kafka-batch-header.ts'
 import { FETCH_VERSION } from './kafka-client.ts'
 import type { FetchConnection } from './kafka-fetch-connection.ts'
-import type { AbortedTransaction } from './kafka-records.ts'
 import type { Received } from './receive-buffers.ts'
 
 export interface FetchedPartition {
@@ -44,13 +44,22 @@ const FETCH = 1
  * @throws ResponseError if the broker refuses the whole request; Error if the connection is closed
  */
 export async function fetchRaw (connection: FetchConnection, request: FetchRequest): Promise<Fetched> {
-  const partitions = request.partitions.map(({ partition, offset: fetchOffset }) => ({
-    partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: request.partitionMaxBytes
-  }))
-  const { reader, received } = await connection.request(FETCH, FETCH_VERSION, fetchV15.createRequest(
-    request.waitMaxMs, 1, request.maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1,
-    [{ topicId: request.topicId, partitions }], [], ''))
+  const { reader, received } = await connection.request(FETCH, FETCH_VERSION, createRequest(request))
   return { partitions: parseAnswer(reader), received }
+}
+
+/**
+ * Fetches on a connection of the library, which also serves other requests: for tools. Its arguments are a connection
+ * and a `FetchRequest`.
+ */
+export const fetchOnSharedConnection = createAPI<[FetchRequest], FetchedPartition[]>(
+  FETCH, FETCH_VERSION, createRequest, (_correlationId, _apiKey, _apiVersion, reader) => parseAnswer(reader))
+
+function createRequest ({ topicId, partitions, waitMaxMs, maxBytes, partitionMaxBytes }: FetchRequest): Writer {
+  const asked = partitions.map(({ partition, offset: fetchOffset }) =>
+    ({ partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes }))
+  return fetchV15.createRequest(waitMaxMs, 1, maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1,
+    [{ topicId, partitions: asked }], [], '')
 }
 
 /*

@@ -16,44 +16,20 @@
  */
 import { compressionsAlgorithmsByBitmask, crc32c, Reader } from '@platformatic/kafka'
 
+import {
+  abortedTest, appendedMsOf, AT_ATTRIBUTES, AT_LAST_OFFSET_DELTA, AT_RECORD_COUNT, AT_RECORDS, batchEnd, checkBatch,
+  COMPRESSION_MASK, countOf, offsetBehind, recordMsOf, type AbortedTransaction
+} from './kafka-batch-header.ts'
 import type { RecordMark, RecordSet, RecordVisitor } from './port.ts'
 
-export interface AbortedTransaction {
-  readonly producerId: bigint
-  readonly firstOffset: bigint
-}
-
-const AT_LENGTH = 8
-const AT_MAGIC = 16
-const AT_CRC = 17
-const AT_ATTRIBUTES = 21
-const AT_LAST_OFFSET_DELTA = 23
-const AT_MAX_TIMESTAMP = 35
-const AT_PRODUCER_ID = 43
-const AT_RECORD_COUNT = 57
-const AT_RECORDS = 61
-/** not included in `length`: the base offset and itself */
-const LENGTH_STARTS = 12
-
-const MAGIC = 2
-const COMPRESSION_MASK = 0b111
-export const IS_APPEND_TIME = 1 << 3
-const IS_TRANSACTIONAL = 1 << 4
-const IS_CONTROL = 1 << 5
-const CONTROL_ABORT = 0
-
-/** End of the batch at `at`; undefined if the bytes end before, or its length is invalid. */
-function batchEnd (bytes: Buffer, at: number): number | undefined {
-  if (bytes.length - at < AT_RECORDS) return undefined
-  const end = at + LENGTH_STARTS + bytes.readInt32BE(at + AT_LENGTH)
-  return end - at >= AT_RECORDS && end <= bytes.length ? end : undefined
-}
-
-/** The offset after a batch, as far as its header is plausible: always after `offset`. */
-function offsetBehind (bytes: Buffer, at: number, offset: bigint): bigint {
-  if (bytes.length - at < AT_RECORDS) return offset + 1n
-  const behind = bytes.readBigInt64BE(at) + BigInt(bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)) + 1n
-  return behind > offset ? behind : offset + 1n
+/** A visitor that wants to know more of each record. */
+export interface DetailVisitor extends RecordVisitor {
+  /**
+   * Comes after each record.
+   * @param timeMs its time, ms since the epoch
+   * @param headersStart for `decodeHeaders`, in the buffer of the record
+   */
+  details? (timeMs: number, headersStart: number, headersEnd: number): void
 }
 
 /** The record batches of one partition from one fetch. */
@@ -105,7 +81,7 @@ export class KafkaRecordSet implements RecordSet {
     return this.#lastRecord
   }
 
-  forEach (visitor: RecordVisitor): void {
+  forEach (visitor: DetailVisitor): void {
     try {
       this.#walk(visitor)
     } finally {
@@ -115,14 +91,14 @@ export class KafkaRecordSet implements RecordSet {
     }
   }
 
-  #walk (visitor: RecordVisitor): void {
+  #walk (visitor: DetailVisitor): void {
     last.bytes = undefined
     this.#walkBatches(visitor)
     if (last.bytes) this.#lastRecord = markOf(last.bytes, last.valueStart, last.valueEnd, this.baseOffset, last.delta)
     last.bytes = undefined
   }
 
-  #walkBatches (visitor: RecordVisitor): void {
+  #walkBatches (visitor: DetailVisitor): void {
     const bytes = this.#bytes
     const isAborted = abortedTest(this.#aborted)
     for (let at = 0, end; at < bytes.length; at = end) {
@@ -136,56 +112,11 @@ export class KafkaRecordSet implements RecordSet {
       if (problem) {
         visitor.corrupt(bytes.subarray(at, end), Math.max(0, delta), countOf(bytes, at), problem)
       } else if (!isAborted(bytes, at, end)) {
-        showTime(bytes, at, this.#notBeforeMs, visitor)
+        const appendedMs = appendedMsOf(bytes, at, this.#notBeforeMs)
+        if (appendedMs >= 0) visitor.batch?.(appendedMs)
         walkBatch(bytes, at, end, delta, visitor)
       }
     }
-  }
-}
-
-/**
- * Reports when the newest record of a batch was appended. Producers may set any time, that of the event or none (-1); a
- * broker that sets its own (`LogAppendTime`) says so. Avoids BigInt, because batches may have one record each.
- */
-function showTime (bytes: Buffer, at: number, notBeforeMs: number, visitor: RecordVisitor): void {
-  const timeMs = bytes.readInt32BE(at + AT_MAX_TIMESTAMP) * 2 ** 32 + bytes.readUInt32BE(at + AT_MAX_TIMESTAMP + 4)
-  const isOfBroker = (bytes.readInt16BE(at + AT_ATTRIBUTES) & IS_APPEND_TIME) !== 0
-  const appendedMs = isOfBroker ? timeMs : Math.max(timeMs, notBeforeMs)
-  if (appendedMs >= 0) visitor.batch?.(appendedMs)
-}
-
-function countOf (bytes: Buffer, at: number): number {
-  return Math.max(0, bytes.readInt32BE(at + AT_RECORD_COUNT))
-}
-
-function checkBatch (bytes: Buffer, at: number, end: number): string | undefined {
-  const magic = bytes[at + AT_MAGIC]
-  if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
-  // a Reader's buffer enters the checksum without a copy
-  const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)
-  return crc === bytes.readUInt32BE(at + AT_CRC) ? undefined : 'wrong checksum of the batch'
-}
-
-/**
- * Decides which batches to skip: control batches, and those of aborted transactions. Call it for batches in order.
- * Records of a producer are aborted from the offset given by the broker to its abort marker.
- */
-function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, at: number, end: number) => boolean {
-  const open = new Set<bigint>()
-  let seen = 0
-  return (bytes, at, end) => {
-    const attributes = bytes.readInt16BE(at + AT_ATTRIBUTES)
-    const isControl = (attributes & IS_CONTROL) !== 0
-    if (aborted.length === 0) return isControl
-    const last = offsetBehind(bytes, at, -1n) - 1n
-    while (seen < aborted.length && aborted[seen].firstOffset <= last) open.add(aborted[seen++].producerId)
-    const producerId = bytes.readBigInt64BE(at + AT_PRODUCER_ID)
-    if (isControl) {
-      // the marker's key: a record of length, attributes, two deltas and a key of version INT16, type INT16
-      if (bytes.readInt16BE(Math.min(at + AT_RECORDS + 7, end - 2)) === CONTROL_ABORT) open.delete(producerId)
-      return true
-    }
-    return (attributes & IS_TRANSACTIONAL) !== 0 && open.has(producerId)
   }
 }
 
@@ -244,37 +175,46 @@ function skipVarlong (bytes: Uint8Array, at: number): number {
   return at
 }
 
+/** A zig-zag varint of 64 bits; exact up to 2^53. */
+function decodeVarlong (bytes: Uint8Array, at: number): number {
+  let raw = 0
+  for (let scale = 1, byte = 0x80; byte >= 0x80; scale *= 128) {
+    byte = bytes[at++]
+    raw += (byte & 0x7f) * scale
+  }
+  return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2
+}
+
 /** number of headers, as a varint */
 const NO_HEADERS = 0
 
 /** Rare: only records that are traced, or of other programs, have headers. */
 function visitHeaders (bytes: Buffer, start: number, end: number, visitor: RecordVisitor, offsetDelta: number): void {
-  visitor.headers!(name => findHeader(bytes, start, end, name), offsetDelta)
+  let headers: Readonly<Record<string, string>> | undefined
+  visitor.headers!(name => (headers ??= decodeHeaders(bytes, start, end))[name], offsetDelta)
 }
 
-/** @returns undefined also if the headers are invalid: they are for people, and the event counts */
-function findHeader (bytes: Buffer, start: number, end: number, name: string): string | undefined {
-  const count = decodeVarint(bytes, start)
+/** All headers of a record, as text, as far as they are valid: they are for people, and the event counts. */
+export function decodeHeaders (bytes: Buffer, start: number, end: number): Record<string, string> {
+  const headers: [string, string][] = []
+  const count = start < end ? decodeVarint(bytes, start) : 0
   let at = behind
-  const wantedLength = Buffer.byteLength(name)
-  for (let index = 0; index < count; index++) {
+  while (headers.length < count) {
     const nameLength = decodeVarint(bytes, at)
     const nameStart = behind
     const nameEnd = nameStart + nameLength
-    if (nameLength < 0 || !(nameEnd < end)) return undefined
+    if (nameLength < 0 || !(nameEnd < end)) break
     const valueLength = decodeVarint(bytes, nameEnd)
     const valueStart = behind
     at = valueStart + Math.max(valueLength, 0)
-    if (!(at <= end)) return undefined
-    if (valueLength >= 0 && nameLength === wantedLength && bytes.toString('utf8', nameStart, nameEnd) === name) {
-      return bytes.toString('utf8', valueStart, at)
-    }
+    if (!(at <= end)) break
+    headers.push([bytes.toString('utf8', nameStart, nameEnd), bytes.toString('utf8', valueStart, at)])
   }
-  return undefined
+  return Object.fromEntries(headers)
 }
 
 /** Visits the records of a batch with a valid checksum. `delta` is its base offset, relative to the set's. */
-function walkBatch (batch: Buffer, at: number, end: number, delta: number, visitor: RecordVisitor): void {
+function walkBatch (batch: Buffer, at: number, end: number, delta: number, visitor: DetailVisitor): void {
   const count = batch.readInt32BE(at + AT_RECORD_COUNT)
   const lastDelta = batch.readInt32BE(at + AT_LAST_OFFSET_DELTA)
   let previous = -1
@@ -302,7 +242,8 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     const recordEnd = behind + length
     if (length < 0 || !(recordEnd <= limit)) return corrupt(count - index, 'a record extends beyond its batch')
 
-    const offsetDelta = decodeVarint(bytes, skipVarlong(bytes, behind + 1))
+    const timeAt = behind + 1
+    const offsetDelta = decodeVarint(bytes, skipVarlong(bytes, timeAt))
     let keyStart = -1
     const keyLength = decodeVarint(bytes, behind)
     let keyEnd = behind
@@ -335,6 +276,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     if (headersAt < recordEnd && bytes[headersAt] !== NO_HEADERS && visitor.headers) {
       visitHeaders(bytes, headersAt, recordEnd, visitor, delta + offsetDelta)
     }
+    if (visitor.details) visitor.details(recordMsOf(batch, at, decodeVarlong(bytes, timeAt)), headersAt, recordEnd)
   }
   if (delta + previous >= 0 && previous >= 0) {
     last.bytes = bytes

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict'
 
 import { createRecordsBatch, type CompressionAlgorithmValue } from '@platformatic/kafka'
 
-import { KafkaRecordSet, type AbortedTransaction } from '../../src/event-log/kafka-records.ts'
+import type { AbortedTransaction } from '../../src/event-log/kafka-batch-header.ts'
+import { decodeHeaders, KafkaRecordSet } from '../../src/event-log/kafka-records.ts'
+import type { RecordMark } from '../../src/event-log/port.ts'
 
 export interface PlainRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers?: ReadonlyMap<Buffer, Buffer>
+  readonly timeMs?: bigint
 }
 
 export interface BatchSettings {
@@ -23,12 +26,12 @@ export interface BatchSettings {
 }
 
 export function encodeAsOthersDo (records: readonly PlainRecord[], settings: BatchSettings = {}): Buffer {
-  const messages = records.map(({ key, value, headers }) => ({
+  const messages = records.map(({ key, value, headers, timeMs }) => ({
     key: key ?? undefined,
     value: value as Buffer,
     headers: new Map(headers),
     topic: 'events',
-    timestamp: settings.timeMs ?? 1_700_000_000_000n
+    timestamp: timeMs ?? settings.timeMs ?? 1_700_000_000_000n
   }))
   const batch = Buffer.from(createRecordsBatch(messages, {
     compression: settings.compression ?? 'none',
@@ -74,6 +77,10 @@ export interface Walked {
   readonly nextOffset: bigint
   /** of batches with an append time */
   readonly appendedMs: number[]
+  /** of each record */
+  readonly details: { timeMs: number, headers: Record<string, string> }[]
+  /** before and after the walk: the same */
+  readonly lastRecord: RecordMark | undefined
 }
 
 /** Walks bytes like those of a fetch from `offset`. */
@@ -81,7 +88,9 @@ export function walk (
   bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = [], notBeforeMs?: number
 ): Walked {
   const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted, undefined, notBeforeMs)
-  const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset, appendedMs: [] }
+  const { lastRecord, nextOffset } = set
+  const walked: Walked = { records: [], corrupt: [], nextOffset, appendedMs: [], details: [], lastRecord }
+  let bytesOfRecord: Buffer
   set.forEach({
     batch (appendedMs) {
       walked.appendedMs.push(appendedMs)
@@ -92,13 +101,18 @@ export function walk (
         assert.ok(start >= 0 && start <= end && end <= buffer.length, `a field lies outside: ${start}..${end}`)
         return Buffer.from(buffer.subarray(start, end))
       }
+      bytesOfRecord = buffer
       walked.records.push({
         offset: offset + BigInt(offsetDelta), key: cut(keyStart, keyEnd), value: cut(valueStart, valueEnd)
       })
+    },
+    details (timeMs, headersStart, headersEnd) {
+      walked.details.push({ timeMs, headers: decodeHeaders(bytesOfRecord, headersStart, headersEnd) })
     },
     corrupt (bytes, offsetDelta, recordCount, detail) {
       walked.corrupt.push({ offset: offset + BigInt(offsetDelta), recordCount, detail, bytes: Buffer.from(bytes) })
     }
   })
+  assert.deepEqual(set.lastRecord, lastRecord)
   return walked
 }
