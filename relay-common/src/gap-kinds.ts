@@ -1,7 +1,7 @@
 /**
- * Gaps of an event log: records that were gone, or put before what was already read, before they were read. A fetcher finds one (kafka-fetcher.ts,
- * postgres-fetcher.ts). The processor handles it (relay-processor, `gaps.ts`), and stores it in the table `gaps`
- * (`progress.ts` there).
+ * Gaps of an event log: records that were gone before they were read, or that took the offsets of others that were
+ * read. A fetcher finds one (kafka-gap.ts, postgres-fetcher.ts). The processor handles it (relay-processor, `gaps.ts`),
+ * and stores it in the table `gaps` (`progress.ts` there).
  */
 export const gapKinds = ['offset-out-of-range', 'topic-recreated', 'records-replaced'] as const
 

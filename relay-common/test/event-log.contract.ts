@@ -333,8 +333,9 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
       await waitAssigned(consumer, 1)
       consumer.start(0, 10n)
-      assert.deepEqual(await nextNews(consumer),
-        { kind: 'gap', gap: 'offset-out-of-range', partition: 0, expectedOffset: 10n, startOffset: 30n, endOffset: 50n })
+      assert.deepEqual(await nextNews(consumer), {
+        kind: 'gap', gap: 'offset-out-of-range', partition: 0, expectedOffset: 10n, startOffset: 30n, endOffset: 50n
+      })
       assert.deepEqual(await consumer.next(300), { kind: 'idle' }) // nothing comes before start()
       consumer.start(0, 30n)
       assert.deepEqual((await takeRecords(consumer, 20)).map(it => it.offset), offsets(30, 50))
@@ -346,8 +347,9 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
       await waitAssigned(consumer, 1)
       consumer.start(0, 6n)
-      assert.deepEqual(await nextNews(consumer),
-        { kind: 'gap', gap: 'offset-out-of-range', partition: 0, expectedOffset: 6n, startOffset: 0n, endOffset: 5n })
+      assert.deepEqual(await nextNews(consumer), {
+        kind: 'gap', gap: 'offset-out-of-range', partition: 0, expectedOffset: 6n, startOffset: 0n, endOffset: 5n
+      })
       consumer.start(0, 5n) // the end itself is the place of the next record
       assert.deepEqual(await consumer.next(300), { kind: 'idle' })
       await send(eventLog, topic.name, [{ key: null, value: 'at the end' }])
