@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { Ajv } from 'ajv'
+import fc from 'fast-check'
 import type { FastifyRequest } from 'fastify'
 import { decodeEvent, HOUR_MS, isHostOurs, MINUTE_MS, parseApiKey, parseTimestamp, type EventRules } from 'relay-common'
 
@@ -16,7 +17,7 @@ import { framingOf } from '../src/ingest/body.ts'
 import { excessOf } from '../src/ingest/complexity.ts'
 import { cutItems, type Framing } from '../src/ingest/items.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'
-import { WaitingLine, type QueuedBatch } from '../src/ingest/outbox.ts'
+import { divide, WaitingLine, type QueuedBatch } from '../src/ingest/outbox.ts'
 import { runNow } from '../src/ingest/ingest-turns.ts'
 import { hasNameTwice } from '../src/parameters/strict-json.ts'
 import { decodeCursor } from '../src/parameters/cursor.ts'
@@ -292,7 +293,7 @@ test('waiting sends are taken in linear time, for any number of callers and requ
   const fill = (size: number, callers: number) => {
     const line = new WaitingLine()
     for (let n = 0; n < size; n++) {
-      line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as QueuedBatch)
+      line.add(`${n % callers}`, { topic: 't', records, bytes: 0, done: () => {}, failed: () => {} })
     }
     return line
   }
@@ -307,8 +308,8 @@ test('waiting sends are taken in linear time, for any number of callers and requ
 test('a caller with many waiting sends does not delay others: one per caller goes before a second', () => {
   const line = new WaitingLine()
   const records = (count: number) => Array(count).fill({ key: null, value: '' })
-  const add = (caller: string, name: string, count: number, topic = 't') =>
-    line.add(caller, { topic, name, records: records(count), done: () => {}, failed: () => {} } as QueuedBatch)
+  const add = (caller: string, name: string, count: number, topic = 't', bytes = 0) =>
+    line.add(caller, { topic, name, records: records(count), bytes, done: () => {}, failed: () => {} } as QueuedBatch)
   for (let n = 0; n < 10; n++) add('greedy', `greedy ${n}`, 6_000)
   for (const caller of ['a', 'b', 'c']) add(caller, caller, 1_000)
   const names = () => line.takeTogether().map(it => (it as QueuedBatch & { name: string }).name)
@@ -318,6 +319,23 @@ test('a caller with many waiting sends does not delay others: one per caller goe
   add('e', 'e', 1, 'letters')
   assert.deepEqual(names(), ['greedy 2', 'd'])
   assert.deepEqual(names(), ['e'])
+  add('f', 'f', 1, 't', 400 * 1024)
+  add('g', 'g', 1, 't', 400 * 1024)
+  assert.deepEqual(names(), ['greedy 3', 'f'], 'all three would take the event loop for too long')
+  assert.deepEqual(names(), ['g', 'greedy 4'])
+})
+
+test('a large request is divided into parts that are sent in order, each in a short turn', () => {
+  const values = fc.array(fc.string({ maxLength: 40 }), { minLength: 1, maxLength: 60 })
+  fc.assert(fc.property(values, fc.integer({ min: 1, max: 100 }), (values, maxBytes) => {
+    const records = values.map((value, n) => ({ key: `${n}`, value }))
+    const parts = divide(records, maxBytes)
+    assert.deepEqual(parts.flatMap(it => it.records), records)
+    for (const { records, bytes } of parts) {
+      assert.equal(bytes, records.reduce((sum, { key, value }) => sum + key!.length + value!.length, 0))
+      assert.ok(bytes <= maxBytes || records.length === 1)
+    }
+  }))
 })
 
 test('a series look-up takes time linear in the length of its names', () => {

@@ -2,8 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { createLogger, openDatabase, Registry } from 'relay-common'
+
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
+import { createBudgets } from '../src/budgets/budgets.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'
+import { createQuotas } from '../src/ingest/quotas.ts'
 import { TOKEN } from './support/ask.ts'
 import { eventOf, openIngestSite, type SentEvent } from './support/ingest-site.ts'
 
@@ -105,6 +110,36 @@ test('a caller with ever more names is stopped before the database is', limit, a
   assert.deepEqual([sent.status, sent.body.accepted, sent.body.refused.length], [207, 5, 25])
   assert.match(sent.body.refused[24].detail, /SERIES_LOOKUPS_PER_MINUTE_MAX/)
   assert.equal((await site.post(body([device('x')]), asOther)).status, 202)
+})
+
+test('many new names are looked up in short turns of the event loop, also while the database is away', async t => {
+  const log = createLogger('test', 'silent')
+  const database = await openDatabase((await openLocalPostgres(t)).settings, 'test', log)
+  await database.close()
+  const budgets = createBudgets({
+    NEW_SERIES_PER_HOUR_MAX: 100_000, NEW_ZONES_PER_HOUR_MAX: 10, SERIES_LOOKUPS_PER_MINUTE_MAX: 100_000
+  } as Parameters<typeof createBudgets>[0], new Registry())
+  const quotas = createQuotas(database, budgets, log)
+  const maybeNew = Array.from({ length: 10_000 }, (_, index) => ({
+    index,
+    event: {
+      deviceId: `${'漢'.repeat(110)}${index}`,
+      deviceType: 'THERMOSTAT',
+      zone: 'Zone A',
+      value: 1,
+      timestampMs: Date.now()
+    },
+    record: { key: null, value: null }
+  }))
+  let turns = 0
+  let timer = setImmediate(function tick () {
+    turns++
+    timer = setImmediate(tick)
+  })
+  const refused = await quotas.spend('somebody', maybeNew, Date.now())
+  clearImmediate(timer)
+  assert.equal(refused.size, 0)
+  assert.ok(turns >= 15, `${turns} turns for 10,000 names`)
 })
 
 test('known series are recognised, others are not, and the memory is bounded', () => {

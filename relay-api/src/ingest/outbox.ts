@@ -6,7 +6,8 @@
  *        └──else waits──▶ what waits goes together in the next one, callers in turn
  *
  * So many small requests need few batches. The callers bound what waits: each request holds its lease. A caller with
- * many requests waits for itself: the first request of every other goes before its second.
+ * many requests waits for itself: the first request of every other goes before its second. A large request is
+ * divided into parts, each encoded in a short turn of the event loop.
  *
  * A log that accepts nothing for INGEST_BREAKER_MS gets nothing more until it does. Earlier sends wait, because their
  * outcome is unknown; later ones are refused at once.
@@ -40,13 +41,15 @@ export interface Outbox {
 
 /** Parallel sends: one is on its way to the log while the next is prepared; the rest is combined. */
 const UNDER_WAY_MAX = 2
-/** limit of combined records */
+/** limits of combined records, which are encoded in one turn of the event loop: some 4 ms */
 const TOGETHER_MAX_RECORDS = 10_000
+const TOGETHER_MAX_BYTES = 512 * 1024
 const REOPEN_DELAY_MS = 2_000
 
 export interface QueuedBatch {
   readonly topic: string
   readonly records: readonly ProducedRecord[]
+  readonly bytes: number
   readonly done: () => void
   readonly failed: (error: unknown) => void
 }
@@ -151,10 +154,12 @@ export function openOutbox (
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
       if (breaker.isOpen || breaker.isSilent) throw unreachable(new Error('it accepted nothing for INGEST_BREAKER_MS'))
-      await new Promise<void>((resolve, reject) => {
-        waiting.add(caller, { topic, records, done: resolve, failed: reject })
-        pumpSoon()
-      })
+      const sent = divide(records).map(part => new Promise<void>((resolve, reject) => {
+        waiting.add(caller, { topic, ...part, done: resolve, failed: reject })
+      }))
+      pumpSoon()
+      const failure = (await Promise.allSettled(sent)).find(it => it.status === 'rejected')
+      if (failure) throw failure.reason
     },
     async close () {
       closing.abort()
@@ -164,6 +169,26 @@ export function openOutbox (
       await opened.disposeAsync()
     }
   }
+}
+
+/** Divides records into parts of some bytes, in their order; a record alone may be longer. */
+export function divide (
+  records: readonly ProducedRecord[], maxBytes = TOGETHER_MAX_BYTES
+): Array<Pick<QueuedBatch, 'records' | 'bytes'>> {
+  const parts = []
+  let start = 0
+  let bytes = 0
+  for (const [index, { key, value }] of records.entries()) {
+    const own = (key?.length ?? 0) + (value?.length ?? 0)
+    if (index > start && bytes + own > maxBytes) {
+      parts.push({ records: records.slice(start, index), bytes })
+      start = index
+      bytes = 0
+    }
+    bytes += own
+  }
+  parts.push({ records: start === 0 ? records : records.slice(start), bytes })
+  return parts
 }
 
 /** Waiting sends, by caller. */
@@ -179,11 +204,12 @@ export class WaitingLine {
     else this.#byCaller.set(caller, [it])
   }
 
-  /** Takes at least one, one per caller before a second of any, all for one topic. */
+  /** Takes at least one, one per caller before a second of any, all for one topic, and not too much for a turn. */
   takeTogether (): QueuedBatch[] {
     const together: QueuedBatch[] = []
     const taken = new Map<string, number>()
     let records = 0
+    let bytes = 0
     let more = [...this.#byCaller]
     for (let round = 0; more.length > 0; round++) {
       const served = more
@@ -191,7 +217,8 @@ export class WaitingLine {
       for (const [caller, own] of served) {
         if (together.length > 0 && own[round].topic !== together[0].topic) continue // its turn is the next one
         records += own[round].records.length
-        if (together.length > 0 && records > TOGETHER_MAX_RECORDS) {
+        bytes += own[round].bytes
+        if (together.length > 0 && (records > TOGETHER_MAX_RECORDS || bytes > TOGETHER_MAX_BYTES)) {
           more = []
           break
         }

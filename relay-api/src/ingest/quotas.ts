@@ -9,6 +9,8 @@
  *
  * While the database is unreachable, series that are not in memory count as new.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import { within, type Database, type DeviceEvent, type Logger } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
@@ -30,8 +32,8 @@ export interface Quotas extends Known {
   retryAfterS (caller: string): number
 }
 
-/** Series per statement. */
-const LOOKUP_CHUNK = 500
+/** Events per turn of the event loop, and so series per statement: a name of 384 bytes takes some us to hash. */
+const TURN_EVENTS = 500
 /** Zones in memory; the longest unused are evicted. */
 const ZONES_MAX = 20_000
 /** Longest wait of events for a look-up. */
@@ -63,8 +65,12 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
   const spendTogether = async (caller: string, maybeNew: readonly MaybeNew[], nowMs: number) => {
     const refused = new Refusals()
     await spendPartitions(caller, maybeNew, nowMs, { times, budgets, ask, refused })
-    const unknown = refused.rest(maybeNew).filter(it => !known.has(it.event))
-    if (unknown.length > 0) await spendSeries(caller, unknown, { known, knownZones, budgets, ask, database, refused })
+    const rest = refused.rest(maybeNew)
+    for (let at = 0; at < rest.length; at += TURN_EVENTS) {
+      if (at > 0) await nextTurn()
+      const unknown = rest.slice(at, at + TURN_EVENTS).filter(it => !known.has(it.event))
+      if (unknown.length > 0) await spendSeries(caller, unknown, { known, knownZones, budgets, ask, database, refused })
+    }
     return refused.byEvent
   }
 
@@ -131,7 +137,7 @@ async function spendPartitions (
   for (const [it, partition] of partitions) if (!paid.has(partition)) refused.add(it, 'newPartitions', 'timestamp')
 }
 
-/** @param unknown events of series that are not in memory */
+/** @param unknown events of series that are not in memory, few enough for a statement */
 async function spendSeries (
   caller: string, unknown: readonly MaybeNew[],
   { known, knownZones, budgets, ask, database, refused }: Asking & Memory & { database: Database }
@@ -141,18 +147,16 @@ async function spendSeries (
   const names = [...series.keys()]
   const lookedUp = paidOf(budgets, 'seriesLookups', caller, names)
   await ask(async () => {
-    for (let at = 0; at < lookedUp.length; at += LOOKUP_CHUNK) {
-      const chunk = lookedUp.slice(at, at + LOOKUP_CHUNK).map(it => series.get(it)!)
-      for (const place of await findSeries(database, chunk)) known.add(chunk[place])
-    }
+    const asked = lookedUp.map(it => series.get(it)!)
+    for (const place of await findSeries(database, asked)) known.add(asked[place])
   })
   const fresh = lookedUp.filter(it => !known.has(series.get(it)!))
   const freshZones = [...new Set(fresh.map(it => series.get(it)!.zone))].filter(it => !knownZones.get(it))
-  await ask(async () => {
-    for (let at = 0; at < freshZones.length; at += LOOKUP_CHUNK) {
-      for (const zone of await findZones(database, freshZones.slice(at, at + LOOKUP_CHUNK))) knownZones.set(zone, true)
-    }
-  })
+  if (freshZones.length > 0) {
+    await ask(async () => {
+      for (const zone of await findZones(database, freshZones)) knownZones.set(zone, true)
+    })
+  }
   // no await from here on, so that nothing is paid twice that another request of the caller has paid meanwhile
   const newZones = freshZones.filter(it => !knownZones.get(it))
   const paidZones = paidOf(budgets, 'newZones', caller, newZones)
