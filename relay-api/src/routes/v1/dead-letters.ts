@@ -17,7 +17,6 @@ import { OpenEnum } from '../../open-enum.ts'
 import { Name } from '../../parameters/selection.ts'
 import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
-import { createOneAtATime } from '../../query/one-at-a-time.ts'
 import type { V1Parts } from './parts.ts'
 
 const LIMIT_MAX = 200
@@ -136,10 +135,6 @@ export function deadLettersRoutes (
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const topics = { events: settings.EVENTS_TOPIC, deadLetters: settings.DEAD_LETTERS_TOPIC }
 
-  const reading = createOneAtATime() // each reads the topic to its end
-  const readAlone = <T>({ answer }: FastifyRequest, read: () => Promise<T>) =>
-    reading.run(answer.caller, answer.signal, read)
-
   /** @throws RelayError RELAY_NO_DATA, RELAY_EVENT_LOG_UNREACHABLE */
   const openTopic = async (request: FastifyRequest): Promise<LetterTopic> => {
     request.answer.becomeLong()
@@ -160,9 +155,9 @@ export function deadLettersRoutes (
       ...device === undefined ? {} : { device }
     }
     const topic = await openTopic(request)
-    const { letters, older, reasons } = await readAlone(request, () => listLetters(topic, filter, {
+    const { letters, older, reasons } = await listLetters(topic, filter, {
       limit, behind, isSeen: it => maySee(request.principal.grants, it), onRecord: pacedBy(request)
-    }))
+    })
     reply.header('cache-control', 'no-store')
     return {
       start: new Date(range.startMs).toISOString(),
@@ -176,7 +171,7 @@ export function deadLettersRoutes (
   routes.get('/dead-letters/:letter', { config, schema: letterSchema }, async (request, reply) => {
     const place = parsePlace(request.params.letter, 'letter')
     const topic = await openTopic(request)
-    const [letter] = await readAlone(request, () => readLetters(topic, [place], pacedBy(request)))
+    const [letter] = await readLetters(topic, [place], pacedBy(request))
     if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter ${request.params.letter}`)
     if (!maySee(request.principal.grants, letter)) {
       throw new RelayError('RELAY_FORBIDDEN', 'you may not see this dead letter')
@@ -194,7 +189,7 @@ export function deadLettersRoutes (
     const places = names.map((it, index) => parsePlace(it, `item ${index} of letters`))
     if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
     const topic = await openTopic(request)
-    const read = await readAlone(request, () => readLetters(topic, places, pacedBy(request)))
+    const read = await readLetters(topic, places, pacedBy(request))
     const found = new Map(read.map(it => [it.place, it]))
     const faultOf = openReplayGuard(database)
     const ready = new Map<string, Letter>() // a letter that is named twice is sent once
