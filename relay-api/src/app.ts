@@ -6,9 +6,10 @@ import {
   fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest
 } from 'fastify'
 import {
-  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, instanceName, listen, measureDegraded, migrate,
-  openDatabase, openTracer, closeKeepAlive, RelayError, reportProgram, splitList, startMetricsServer, type Database,
-  type Logger, type Readiness, type Registry, type Running, type SessionUse
+  Counter, createProcessMetrics, createTracedHistogram, eventLogKind, healthRoutes, instanceName, listen,
+  measureDegraded, migrate, openDatabase, openTracer, closeKeepAlive, RelayError, reportProgram, splitList,
+  startMetricsServer, writeOpenMetrics, type Database, type Logger, type Readiness, type Registry, type Running,
+  type SessionUse
 } from 'relay-common'
 
 import { keepAnswers } from './answers-in-progress.ts'
@@ -85,7 +86,11 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   const app = await createApp(config, database, log, registry, listenDatabase)
   started.adopt(reportProgram(database, 'relay-api', instanceName(), async () => ({}), log), it => it.close())
   const metrics = started.adopt(
-    await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close()
+    await startMetricsServer(config.HOST, metricsPortOf(config), {
+      contentType: registry.contentType,
+      metrics: () => registry.metrics(),
+      ...config.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined ? { openMetrics: () => writeOpenMetrics(registry) } : {}
+    }), it => it.close()
   )
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
@@ -277,12 +282,11 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     registers: [metrics]
   })
   for (const kind of requestKinds) for (const outcome of requestOutcomes) requests.inc({ kind, outcome }, 0)
-  const durations = new Histogram({
+  const durations = createTracedHistogram(metrics, {
     name: 'relay_api_request_duration_seconds',
     help: 'Time from a request to the end of its response',
     labelNames: ['method', 'route', 'status'],
-    buckets: DURATION_BUCKETS_S,
-    registers: [metrics]
+    buckets: DURATION_BUCKETS_S
   })
   app.addHook('onResponse', (request, reply, done) => {
     done()
@@ -293,7 +297,7 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     if (config.isEndless && reply.statusCode < 400) return // it would measure how long a client stayed
     const method = MEASURED_METHODS.has(request.method) ? request.method : 'other'
     const labels = { method, route, status: reply.statusCode }
-    durations.observe(labels, reply.elapsedTime / 1000)
+    durations.observe(labels, reply.elapsedTime / 1000, request.trace?.span?.traceId)
     if (!log.isLevelEnabled('debug')) return // building the line costs time
     request.log.debug(
       { ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered'

@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { fastify, type FastifyInstance, type FastifyPluginCallback } from 'fastify'
-import type { Registry } from 'prom-client'
+import { Registry } from 'prom-client'
 
 import { boundConnections, endHard, serverOptions, sharesOfProbes } from './bound-connections.ts'
 import { RelayError } from './errors.ts'
@@ -23,7 +23,10 @@ export interface HealthSettings {
   readonly metrics?: Metrics
 }
 
-export type Metrics = Pick<Registry, 'contentType' | 'metrics'>
+export interface Metrics extends Pick<Registry, 'contentType' | 'metrics'> {
+  /** for scrapers that accept OpenMetrics; undefined: they get what all get */
+  readonly openMetrics?: () => Promise<string>
+}
 
 /** How long an answer is reused: probes come every few seconds, and a flood of them must not reach the database. */
 const READINESS_KEPT_MS = 250
@@ -79,8 +82,12 @@ function faultsOf (parts: Readiness): Readiness {
 
 function metricsRoute (app: FastifyInstance, metrics: Metrics): void {
   const metricsNow = keepFor(METRICS_KEPT_MS, () => metrics.metrics())
-  app.get('/metrics', { logLevel: 'silent' }, async (_request, reply) =>
-    reply.type(metrics.contentType).header('cache-control', 'no-store').send(await metricsNow()))
+  const openMetricsNow = metrics.openMetrics && keepFor(METRICS_KEPT_MS, metrics.openMetrics)
+  app.get('/metrics', { logLevel: 'silent' }, async ({ headers: { accept = '' } }, reply) => {
+    const isOpen = openMetricsNow !== undefined && accept.includes('application/openmetrics-text')
+    return reply.type(isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : metrics.contentType)
+      .header('cache-control', 'no-store').send(await (isOpen ? openMetricsNow : metricsNow)())
+  })
 }
 
 /** Caches a result for a time; concurrent callers share one computation. */

@@ -83,10 +83,10 @@ export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
 export {
   Counter, createCounterBy, createMetrics, createProcessMetrics, createWeightedHistogram, Gauge, Histogram,
-  measureDegraded, Registry,
-  writeMetrics
+  measureDegraded, Registry, writeMetrics
 } from './metrics.ts'
 export type { MetricValues, WeightedHistogram } from './metrics.ts'
+export { createTracedHistogram, writeOpenMetrics } from './open-metrics.ts'
 export { migrate, pendingMigrations } from './database/migrate.ts'
 export { readNextOffsets } from './next-offsets.ts'
 export { closeKeepAlive } from './close-keep-alive.ts'

@@ -25,6 +25,8 @@ export interface Prometheus extends AsyncDisposable {
   readonly url: string
   /** Asks now. @throws where the query is none */
   query (text: string): Promise<Sample[]>
+  /** Exemplars of the last hour. */
+  exemplars (text: string): Promise<Array<{ readonly labels: Readonly<Record<string, string>> }>>
   /** Names of all metrics that it has. */
   names (): Promise<Set<string>>
 }
@@ -56,6 +58,7 @@ scrape_configs:
 ${Object.entries(jobs).map(([job, at]) => `  - { job_name: ${job}, static_configs: [{ targets: ['${host}:${at}'] }] }`).join('\n')}
 `)
   const server = spawn('prometheus', [
+    '--enable-feature=exemplar-storage',
     `--config.file=${join(folder, 'prometheus.yml')}`, `--storage.tsdb.path=${join(folder, 'data')}`, `--web.listen-address=${host}:${port}`
   ], { stdio: 'ignore' })
   opened.defer(() => endProgram(server))
@@ -74,6 +77,12 @@ ${Object.entries(jobs).map(([job, at]) => `  - { job_name: ${job}, static_config
       return result.map(({ metric, value }: { metric: Record<string, string>, value: [number, string] }) => ({
         metric, value: Number(value[1])
       }))
+    },
+    async exemplars (text) {
+      const nowS = Date.now() / 1_000
+      const range = { query: text, start: String(nowS - 3_600), end: String(nowS + 60) }
+      const found = await get(`/api/v1/query_exemplars?${new URLSearchParams(range)}`)
+      return found.flatMap((it: { exemplars: object[] }) => it.exemplars)
     },
     names: async () => new Set(await get('/api/v1/label/__name__/values')),
     [Symbol.asyncDispose]: () => running.disposeAsync()
