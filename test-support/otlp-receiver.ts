@@ -60,7 +60,7 @@ export async function openOtlpReceiver (t: TestContext): Promise<OtlpReceiver> {
 }
 
 /** The spans of a request (ExportTraceServiceRequest). */
-function decodeSpans (request: any): ReceivedSpan[] {
+export function decodeSpans (request: any): ReceivedSpan[] {
   return request.resourceSpans.flatMap((resource: any) => {
     const { 'service.name': program } = attributesOf(resource.resource.attributes)
     return resource.scopeSpans.flatMap((scope: any) => scope.spans.map((span: any): ReceivedSpan => ({

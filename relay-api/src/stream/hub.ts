@@ -253,9 +253,9 @@ export class Hub {
     this.#move(now, commits)
     for (const [view, it] of changes) {
       const text = renderChanges(view, it, contents, (window, data) => view.note(window, data))
-      if (text === '') continue
-      const events = Buffer.from(withId(text, now)) // once for all
       clients += view.clients.size
+      if (text === '') continue // no news: they came with the round before, which read rows after its commits
+      const events = Buffer.from(withId(text, now)) // once for all
       for (const client of [...view.clients]) client.send(events)
     }
     endTimer()

@@ -8,7 +8,7 @@ export interface Round {
   readonly startedMs: number
   readonly endedMs: number
   readonly commits: readonly Commit[]
-  /** number of clients that got something */
+  /** number of clients that have the changes now */
   readonly clients: number
 }
 

@@ -91,7 +91,7 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 /** Starts a processor as a process; it ends with the test. */
 export async function spawnProcessor (
-  t: TestContext, site: Site, settings: Record<string, string> = {}
+  t: TestContext, site: Pick<Site, 'environment'>, settings: Record<string, string> = {}
 ): Promise<ChildProcess> {
   const child = spawn(process.execPath, [main], {
     env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'pipe', 'inherit', 'ipc']
