@@ -44,15 +44,17 @@ export function createReport (
   }
 }
 
-/** Columns as wide as their widest cell. Paths are relative to the current folder if that is shorter. */
+/** A path for people: relative to the current folder if that is shorter. */
+export function shortPath (path: string): string {
+  const fromHere = relative(process.cwd(), path)
+  return fromHere.length < path.length ? fromHere : path
+}
+
+/** Columns as wide as their widest cell. */
 export function renderTable (rows: readonly PartRow[]): string {
-  const short = (path: string) => {
-    const fromHere = relative(process.cwd(), path)
-    return fromHere.length < path.length ? fromHere : path
-  }
   const cells = [
     ['part', 'where', 'pid', 'log'],
-    ...rows.map(({ part, where, pid, logFile }) => [part, where, String(pid ?? '-'), logFile ? short(logFile) : '-'])
+    ...rows.map(it => [it.part, it.where, String(it.pid ?? '-'), it.logFile ? shortPath(it.logFile) : '-'])
   ]
   const widths = cells[0].map((_, column) => Math.max(...cells.map(row => row[column].length)))
   const lines = cells.map(row => '  ' + row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())

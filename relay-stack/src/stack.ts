@@ -21,7 +21,7 @@ import { LOCAL_HOST, openPorts } from './ports.ts'
 import { programNames } from './program-process.ts'
 import { environmentOf, startPrograms } from './programs.ts'
 import { describeMetrics, writePrometheusConfig, type MetricsTarget } from './prometheus.ts'
-import { createReport, type PartRow } from './report.ts'
+import { createReport, shortPath, type PartRow } from './report.ts'
 import { isDatabaseOutside, startServers } from './servers.ts'
 import type { Supervised } from './supervise.ts'
 
@@ -148,8 +148,8 @@ async function reportFirstAnswer (
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
   if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)
   report.line(`\n  ${curlOf(query)}\n\nMQTT clients use a token as their password, as in the command above`)
-  report.line(describeMetrics(metricsTargets(context), prometheusFile))
-  report.line(`Ctrl-C or npm stop stops everything; the data stays in ${dataDir.path}`)
+  report.line(describeMetrics(metricsTargets(context), shortPath(prometheusFile)))
+  report.line(`Ctrl-C or npm stop stops everything; the data stays in ${shortPath(dataDir.path)}`)
 }
 
 function rowsOf ({ environment, choice, ports, logs }: StackContext, parts: readonly Supervised[]): PartRow[] {
