@@ -65,7 +65,7 @@ ${fleets()}
   (${whole(idleBytesPerSeries)} for one that is silent for an hour), besides buffers of Kafka and of the journal. Series above \`SERIES_IN_MEMORY_MAX\`
   are read from PostgreSQL when they send.
 - **Partitions** limit how many processors can share the work. The default of \`EVENTS_PARTITIONS\` is 8; adding some later is safe
-  ([promise 14](promises.md#order-late-events-and-duplicates)).
+  ([promise 15](promises.md#order-late-events-and-duplicates)).
 
 ## Catching up
 
