@@ -68,6 +68,7 @@ test('a database from before the journal continues to work, and resends of its r
   await exited
   await site.database.query(`
     drop table journal, series_blocks, progress_group, programs, traced_devices, traced_flushes; drop index series_groups;
+    alter table progress drop last_record_offset, drop last_record_value_crc, drop last_record_next_offset;
     drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times, read_event_log_with_headers;
     delete from migrations where name >= '0022'`)
 
