@@ -178,7 +178,8 @@ export function divide (
   const parts = []
   let start = 0
   let bytes = 0
-  for (const [index, { key, value }] of records.entries()) {
+  for (let index = 0; index < records.length; index++) {
+    const { key, value } = records[index]
     const own = (key?.length ?? 0) + (value?.length ?? 0)
     if (index > start && bytes + own > maxBytes) {
       parts.push({ records: records.slice(start, index), bytes })

@@ -36,7 +36,7 @@ export interface Quotas extends Known {
 const TURN_EVENTS = 500
 /** Zones in memory; the longest unused are evicted. */
 const ZONES_MAX = 20_000
-/** Longest wait of events for a look-up. */
+/** Longest wait of events for their look-ups. */
 const LOOKUP_TIMEOUT_MS = 3_000
 /** Time after a failed look-up in which nobody waits for another. */
 const AWAY_MS = 5_000
@@ -50,10 +50,11 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
   let awayUntilMs = -Infinity
 
   /** @returns the result of the database; undefined: unreachable */
-  const ask = async <T>(lookUp: () => Promise<T>): Promise<T | undefined> => {
-    if (performance.now() < awayUntilMs) return undefined
+  const askUntil = (untilMs: number) => async <T>(lookUp: () => Promise<T>): Promise<T | undefined> => {
+    const nowMs = performance.now()
+    if (nowMs < awayUntilMs) return undefined
     try {
-      return await within(LOOKUP_TIMEOUT_MS, lookUp())
+      return await within(Math.max(1, untilMs - nowMs), lookUp())
     } catch (error) {
       awayUntilMs = performance.now() + AWAY_MS
       log.warn({ err: error }, 'could not look up series in the database: until it answers, series that are not in ' +
@@ -64,6 +65,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
 
   const spendTogether = async (caller: string, maybeNew: readonly MaybeNew[], nowMs: number) => {
     const refused = new Refusals()
+    const ask = askUntil(performance.now() + LOOKUP_TIMEOUT_MS)
     await spendPartitions(caller, maybeNew, nowMs, { times, budgets, ask, refused })
     const rest = refused.rest(maybeNew)
     for (let at = 0; at < rest.length; at += TURN_EVENTS) {

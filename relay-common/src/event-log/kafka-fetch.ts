@@ -4,7 +4,9 @@
  * Hot path: the library's parser creates an object per record (0.23 M records/s). Batches that stay bytes until
  * `kafka-records.ts` walks them reach 7 M/s (180 bytes each, 2 cores, the broker on the same machine).
  */
-import { createAPI, FetchIsolationLevels, fetchV15, ResponseError, type Reader, type Writer } from '@platformatic/kafka'
+import {
+  createAPI, FetchIsolationLevels, fetchV15, ResponseError, type Connection, type Reader, type Writer
+} from '@platformatic/kafka'
 
 import type { AbortedTransaction } from './kafka-batch-header.ts'
 import { FETCH_VERSION } from './kafka-client.ts'
@@ -49,10 +51,17 @@ export async function fetchRaw (connection: FetchConnection, request: FetchReque
 }
 
 /**
- * Fetches on a connection of the library, which also serves other requests: for tools. Its arguments are a connection
- * and a `FetchRequest`.
+ * Fetches one partition on a connection of the library, which also serves other requests: for tools.
+ * @throws ResponseError if the broker refuses the request or the partition
  */
-export const fetchOnSharedConnection = createAPI<[FetchRequest], FetchedPartition[]>(
+export async function fetchForTools (connection: Connection, request: FetchRequest): Promise<FetchedPartition> {
+  const [answer] = await fetchShared.async(connection, request)
+  const { errorCode } = answer
+  if (errorCode !== 0) throw new ResponseError(FETCH, FETCH_VERSION, { '': [errorCode, null] }, answer)
+  return answer
+}
+
+const fetchShared = createAPI<[FetchRequest], FetchedPartition[]>(
   FETCH, FETCH_VERSION, createRequest, (_correlationId, _apiKey, _apiVersion, reader) => parseAnswer(reader))
 
 function createRequest ({ topicId, partitions, waitMaxMs, maxBytes, partitionMaxBytes }: FetchRequest): Writer {

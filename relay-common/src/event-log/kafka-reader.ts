@@ -2,10 +2,8 @@
  * Reads records with all their metadata, for tools, without a group. A fetch is walked at once, which takes a ms, and
  * its records are made one by one, so that a reader of many leaves time for others. Use the consumer if speed matters.
  */
-import { ResponseError } from '@platformatic/kafka'
-
-import { kafkaErrors, topicMissing, type KafkaClient, type TopicLayout } from './kafka-client.ts'
-import { fetchOnSharedConnection, type FetchedPartition } from './kafka-fetch.ts'
+import { topicMissing, type KafkaClient, type TopicLayout } from './kafka-client.ts'
+import { fetchForTools, type FetchedPartition } from './kafka-fetch.ts'
 import { decodeHeaders, KafkaRecordSet } from './kafka-records.ts'
 import type { LoggedRecord } from './port.ts'
 
@@ -15,7 +13,6 @@ const WAIT_MAX_MS = 500
 const RESPONSE_MAX_BYTES = 256 * 1024
 /** a broker sends at least one batch, however large */
 const ONE_RECORD_MAX_BYTES = 1
-const FETCH = 1
 
 /** As `EventLog.readRecords`. */
 export async function * readRecords (
@@ -91,15 +88,11 @@ async function fetchFrom (
 ): Promise<FetchedPartition> {
   const leader = layout?.brokers.get(layout.leaders[partition])
   if (!layout || !leader) throw topicMissing(topic, client.servers)
-  const [answer] = await fetchOnSharedConnection.async(await client.broker(leader), {
+  return await fetchForTools(await client.broker(leader), {
     topicId: layout.topicId,
     partitions: [{ partition, offset }],
     waitMaxMs: WAIT_MAX_MS,
     maxBytes,
     partitionMaxBytes: maxBytes
   })
-  if (answer.errorCode !== kafkaErrors.NONE) {
-    throw new ResponseError(FETCH, 0, { [`/responses/0/partitions/${partition}`]: [answer.errorCode, null] }, answer)
-  }
-  return answer
 }

@@ -190,26 +190,48 @@ const NO_HEADERS = 0
 
 /** Rare: only records that are traced, or of other programs, have headers. */
 function visitHeaders (bytes: Buffer, start: number, end: number, visitor: RecordVisitor, offsetDelta: number): void {
-  let headers: Readonly<Record<string, string>> | undefined
-  visitor.headers!(name => (headers ??= decodeHeaders(bytes, start, end))[name], offsetDelta)
+  visitor.headers!(name => findHeader(bytes, start, end, name), offsetDelta)
 }
 
-/** All headers of a record, as text, as far as they are valid: they are for people, and the event counts. */
-export function decodeHeaders (bytes: Buffer, start: number, end: number): Record<string, string> {
-  const headers: [string, string][] = []
+/** Called for a header; returns whether to stop. `valueStart` is -1: its value is null */
+type TakeHeader = (nameStart: number, nameEnd: number, valueStart: number, valueEnd: number) => boolean
+
+/** Walks headers as far as they are valid: they are for people, and the event counts. */
+function walkHeaders (bytes: Buffer, start: number, end: number, take: TakeHeader): void {
   const count = start < end ? decodeVarint(bytes, start) : 0
   let at = behind
-  while (headers.length < count) {
+  for (let index = 0; index < count; index++) {
     const nameLength = decodeVarint(bytes, at)
     const nameStart = behind
     const nameEnd = nameStart + nameLength
-    if (nameLength < 0 || !(nameEnd < end)) break
+    if (nameLength < 0 || !(nameEnd < end)) return
     const valueLength = decodeVarint(bytes, nameEnd)
     const valueStart = behind
     at = valueStart + Math.max(valueLength, 0)
-    if (!(at <= end)) break
-    headers.push([bytes.toString('utf8', nameStart, nameEnd), bytes.toString('utf8', valueStart, at)])
+    if (!(at <= end) || take(nameStart, nameEnd, valueLength < 0 ? -1 : valueStart, at)) return
   }
+}
+
+function findHeader (bytes: Buffer, start: number, end: number, name: string): string | undefined {
+  const length = Buffer.byteLength(name)
+  let found: string | undefined
+  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
+    if (valueStart < 0 || nameEnd - nameStart !== length) return false
+    if (bytes.toString('utf8', nameStart, nameEnd) !== name) return false
+    found = bytes.toString('utf8', valueStart, valueEnd)
+    return true
+  })
+  return found
+}
+
+/** All headers of a record, as text; an empty one where a value is null. */
+export function decodeHeaders (bytes: Buffer, start: number, end: number): Record<string, string> {
+  const headers: [string, string][] = []
+  walkHeaders(bytes, start, end, (nameStart, nameEnd, valueStart, valueEnd) => {
+    const value = valueStart < 0 ? '' : bytes.toString('utf8', valueStart, valueEnd)
+    headers.push([bytes.toString('utf8', nameStart, nameEnd), value])
+    return false
+  })
   return Object.fromEntries(headers)
 }
 
