@@ -1,6 +1,5 @@
 /** `npm run test:traces`: traces of a whole site in a real collector, also when it or the processor is killed. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { describe, test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
@@ -8,6 +7,7 @@ import getPort from 'get-port'
 import { authorization, eventOf, kinds } from '../../relay-api/test/support/ingest-site.ts'
 import { openMqttSite, type MqttSite } from '../../relay-api/test/support/mqtt-site.ts'
 import { listen } from '../../relay-api/test/support/stream-site.ts'
+import { killBeforeCommit } from '../../relay-processor/test/support/kill-before-commit.ts'
 import { spawnProcessor } from '../../relay-processor/test/support/open-processor.ts'
 import type { ReceivedSpan } from '../../test-support/otlp-receiver.ts'
 import { until } from '../../test-support/until.ts'
@@ -200,18 +200,9 @@ for (const kind of kinds) {
       }
       await until('the traces of what is written', () => areWhole(0, 20))
 
-      // its next flush waits for this lock: it is killed before its commit
-      const blocker = await site.database.connect()
-      await blocker.query('begin')
-      await blocker.query('lock table progress in exclusive mode')
-      for (let n = 20; n < 40; n++) await traced.send(n)
-      await until('the flush to wait', async () => (await site.database.query(
-        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length > 0)
-      const exited = once(killed, 'exit')
-      killed.kill('SIGKILL')
-      await exited
-      await blocker.query('rollback')
-      blocker.release()
+      await killBeforeCommit(killed, site.database, async () => {
+        for (let n = 20; n < 40; n++) await traced.send(n)
+      })
       assert.ok(await areWhole(0, 20))
       assert.equal(spans.some(it => it.links.some(link => link.traceId === traceOf(20))), false)
 

@@ -30,6 +30,7 @@ export interface KafkaCluster {
 
 export interface Broker {
   readonly nodeId: number
+  readonly dataDir: string
   readonly proxy: TcpProxy
   /** kill -9 */
   kill (): Promise<void>
@@ -69,9 +70,10 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
   const proxies: TcpProxy[] = []
   for (const { client } of ports) proxies.push(started.adopt(await openTcpProxy(client), it => it.close()))
 
-  const brokers = ports.map((own, index) => new ClusterBroker(index + 1, proxies[index], broker => startKafka({
+  const { folder } = settings
+  const brokers = ports.map((own, index) => new ClusterBroker(index + 1, folder, proxies[index], broker => startKafka({
     cacheDir: settings.cacheDir,
-    dataDir: join(settings.folder, `kafka-${broker.nodeId}`),
+    dataDir: broker.dataDir,
     port: own.client,
     heapMb: HEAP_MB,
     jvmArgs: shortLivedJvm,
@@ -102,12 +104,14 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
 
 class ClusterBroker implements Broker {
   readonly nodeId: number
+  readonly dataDir: string
   readonly proxy: TcpProxy
   readonly #open: (broker: Broker) => Promise<LocalKafka>
   #kafka: LocalKafka | undefined
 
-  constructor (nodeId: number, proxy: TcpProxy, open: (broker: Broker) => Promise<LocalKafka>) {
+  constructor (nodeId: number, folder: string, proxy: TcpProxy, open: (broker: Broker) => Promise<LocalKafka>) {
     this.nodeId = nodeId
+    this.dataDir = join(folder, `kafka-${nodeId}`)
     this.proxy = proxy
     this.#open = open
   }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 import { decodeBody, encodeReadingsBody } from 'relay-common'
 
-import { findJava } from '../../relay-stack/src/kafka.ts'
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { until } from '../../test-support/until.ts'
 import { crashedDatabase } from '../src/cases/crashed-database.ts'
 import { cutDatabaseConnections } from '../src/cases/cut-database-connections.ts'
@@ -80,12 +80,7 @@ async function seesWhatIsWrong (site: Site): Promise<void> {
 
 /** @returns undefined if this machine can't run Kafka: the test is skipped with a message */
 async function openTestSite (t: TestContext): Promise<(Site & AsyncDisposable) | undefined> {
-  const java = await findJava(cacheDir)
-  if (java.kind === 'missing') {
-    assert.ok(!process.env.CI, `this test needs ${java.what}`)
-    t.skip(`a local Kafka needs ${java.what}`)
-    return undefined
-  }
+  if (!await canRunKafka(t)) return undefined
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-faults-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))

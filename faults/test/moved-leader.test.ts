@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 
 import { createLogger, openKafkaEventLog } from 'relay-common'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
 import { takeRecords, waitAssigned } from '../../relay-common/test/support/members.ts'
-import { findJava } from '../../relay-stack/src/kafka.ts'
 import { startKafkaCluster, type KafkaCluster } from '../src/kafka-cluster.ts'
 
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -68,12 +68,7 @@ suite('a cluster of three brokers', () => {
 
 /** @returns undefined if this machine can't run Kafka: the test is skipped with a message */
 async function startCluster (t: TestContext): Promise<(KafkaCluster & AsyncDisposable) | undefined> {
-  const java = await findJava(cacheDir)
-  if (java.kind === 'missing') {
-    assert.ok(!process.env.CI, `this test needs ${java.what}`)
-    t.skip(`a local Kafka needs ${java.what}`)
-    return undefined
-  }
+  if (!await canRunKafka(t)) return undefined
   await using started = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-cluster-'))
   started.defer(() => rm(folder, { recursive: true, force: true }))

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { createLogger, openKafkaEventLog, type ConsumerNews } from 'relay-common'
 import { setNextOffset } from 'relay-processor/progress'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
 import { KafkaFetcher } from '../../relay-common/src/event-log/kafka-fetcher.ts'
 import { readRecords } from '../../relay-common/test/support/members.ts'
@@ -21,8 +22,8 @@ import {
   makeEvents, openSite, send, settled, spawnProcessor, type Site
 } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
-import { findJava } from '../../relay-stack/src/kafka.ts'
 import { until } from '../../test-support/until.ts'
+import { copyDisk, restoreDisk } from '../src/broker-copy.ts'
 import { startKafkaCluster, type KafkaCluster } from '../src/kafka-cluster.ts'
 
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -153,32 +154,18 @@ async function kindsOfGaps ({ database }: Site): Promise<string[]> {
 
 /** @returns undefined if this machine can't run Kafka: the test is skipped with a message */
 async function startRestorable (t: TestContext): Promise<RestorableKafka | undefined> {
-  const java = await findJava(cacheDir)
-  if (java.kind === 'missing') {
-    assert.ok(!process.env.CI, `this test needs ${java.what}`)
-    t.skip(`a local Kafka needs ${java.what}`)
-    return undefined
-  }
+  if (!await canRunKafka(t)) return undefined
   await using started = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-restored-'))
   started.defer(() => rm(folder, { recursive: true, force: true }))
   const cluster = started.adopt(await startKafkaCluster({ folder, cacheDir, brokers: 1, log }), it => it.close())
   const [broker] = cluster.brokers
-  const disk = join(folder, `kafka-${broker.nodeId}`)
+  const copy = join(folder, 'copy')
   const parts = started.move()
   return {
     cluster,
-    async copy () {
-      await broker.stop()
-      await cp(disk, `${disk}.copy`, { recursive: true })
-      await broker.start()
-    },
-    async restore () {
-      await broker.kill()
-      await rm(disk, { recursive: true })
-      await cp(`${disk}.copy`, disk, { recursive: true })
-      await broker.start()
-    },
+    copy: () => copyDisk(broker, copy),
+    restore: () => restoreDisk(broker, copy),
     [Symbol.asyncDispose]: () => parts.disposeAsync()
   }
 }

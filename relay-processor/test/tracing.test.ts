@@ -1,12 +1,12 @@
 /** Traces of flushes, from records with a `traceparent`, on both event logs. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { describe, test, type TestContext } from 'node:test'
 
 import { createLogger, formatTraceparent, type DeviceEvent } from 'relay-common'
 import { openOtlpReceiver, type ReceivedSpan } from '../../test-support/otlp-receiver.ts'
 import { until } from '../../test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
+import { killBeforeCommit } from './support/kill-before-commit.ts'
 import { encode, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
@@ -113,18 +113,7 @@ test('after a kill -9 another flush links to the records that were not written, 
   await settled(site)
   await until('the first flush to be exported', () => linkedTo(spans, 1).length > 0)
 
-  // its next flush waits for this lock: it is killed before its commit
-  const blocker = await site.database.connect()
-  await blocker.query('begin')
-  await blocker.query('lock table progress in exclusive mode')
-  await sendTraced(site, events[1], 2)
-  await until('the flush to wait', async () => (await site.database.query(
-    "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length > 0)
-  const exited = once(killed, 'exit')
-  killed.kill('SIGKILL')
-  await exited
-  await blocker.query('rollback')
-  blocker.release()
+  await killBeforeCommit(killed, site.database, () => sendTraced(site, events[1], 2))
   assert.equal(linkedTo(spans, 2).length, 0)
 
   await spawnProcessor(t, site)

@@ -12,9 +12,9 @@ import {
 } from 'relay-common'
 import { Type } from 'typebox'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { createRandom } from '../../test-support/chance.ts'
 import { until } from '../../test-support/until.ts'
-import { findJava } from '../src/kafka.ts'
 import {
   createKnownEvents, DAY_MS, DAYS, deviceTypes, LATE_MAX_MS, START_MS, type KnownEvents
 } from './support/known-events.ts'
@@ -33,11 +33,7 @@ const SEED = 20_240_227
 
 suite('from the event log to the answers', { concurrency: 1 }, () => {
   test('on Kafka every number is right although the processor was killed', async t => {
-    const java = await findJava(kafkaCache)
-    if (java.kind === 'missing') {
-      assert.ok(!process.env.CI, `this test needs ${java.what}`)
-      return t.skip(`a local Kafka needs ${java.what}`)
-    }
+    if (!await canRunKafka(t)) return
     await checkWholeLine(t, 'kafka', ['--kafka-cache', kafkaCache])
   })
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { until } from '../../test-support/until.ts'
-import { findJava } from '../src/kafka.ts'
 import { makeDataDir, onFreePorts, runningOn, startStackProcess, type StackProcess } from './support/stack-process.ts'
 
 const kafkaCache = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -89,11 +89,7 @@ async function sendAndCheck (
 }
 
 test('events move from PostgreSQL to Kafka and back, and each reading counts once', { timeout: 400_000 }, async t => {
-  const java = await findJava(kafkaCache)
-  if (java.kind === 'missing') {
-    assert.ok(!process.env.CI, `this test needs ${java.what}`)
-    return t.skip(`a local Kafka needs ${java.what}`)
-  }
+  if (!await canRunKafka(t)) return
   const dataDir = await makeDataDir(t)
   const common = ['--no-simulator', '--kafka-cache', kafkaCache, ...onFreePorts]
   const rounds = [0, 1, 2, 3, 4].map(round)

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { until } from '../../test-support/until.ts'
-import { findJava } from '../src/kafka.ts'
 import { commandLineOf } from '../src/process-table.ts'
 import { ask, expectedAnswer, rangeOf } from './support/expected.ts'
 import {
@@ -99,11 +99,7 @@ suite('npm start', { concurrency: 1 }, () => {
   })
 
   test('on Kafka it answers right too, also after Kafka was killed', async t => {
-    const java = await findJava(kafkaCache)
-    if (java.kind === 'missing') {
-      assert.ok(!process.env.CI, `this test needs ${java.what}`)
-      return t.skip(`a local Kafka needs ${java.what}`)
-    }
+    if (!await canRunKafka(t)) return
     const dataDir = await makeDataDir(t)
     const first = startStackProcess(dataDir, onKafka)
     const { pids, url, token } = await first.up()

@@ -35,7 +35,7 @@ after(async () => {
 export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
   const shared = process.env.RELAY_TEST_KAFKA
   if (shared) return { bootstrapServers: shared, cacheDir }
-  return await isJavaHere(t) ? await (ofThisFile ??= startTestKafka()) : undefined
+  return await canRunKafka(t) ? await (ofThisFile ??= startTestKafka()) : undefined
 }
 
 /**
@@ -43,7 +43,7 @@ export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTest
  * Undefined: as above
  */
 export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
-  return await isJavaHere(t)
+  return await canRunKafka(t)
     ? await (classicOfThisFile ??= startTestKafka({
       properties: ['group.coordinator.rebalance.protocols=classic', 'group.min.session.timeout.ms=1000']
     }))
@@ -54,13 +54,14 @@ export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTe
 export async function openOwnKafka (
   t: TestContext, settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
 ): Promise<OwnKafka | undefined> {
-  if (!await isJavaHere(t)) return undefined
+  if (!await canRunKafka(t)) return undefined
   const kafka = await startTestKafka(settings)
   t.after(() => kafka.close())
   return kafka
 }
 
-async function isJavaHere (t: TestContext): Promise<boolean> {
+/** Whether this machine can run Kafka; if not, the test is skipped with a message, and in CI it fails. */
+export async function canRunKafka (t: TestContext): Promise<boolean> {
   const java = await findJava(cacheDir)
   if (java.kind !== 'missing') return true
   if (process.env.CI) throw new Error(`these tests need ${java.what}`)

@@ -1,7 +1,7 @@
-import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { until } from '../../../../test-support/until.ts'
+import { copyDisk, restoreDisk } from '../../broker-copy.ts'
 import { readProgress } from '../../site.ts'
 import type { Drill } from '../drill.ts'
 import type { DrillSite } from '../site.ts'
@@ -20,23 +20,16 @@ export function kafkaRestored (): Drill {
     title: 'Kafka restored from an older copy, and filled again',
     isLogLost: true,
     async prepare ({ kafka, folder, load }) {
-      const [broker] = kafka.brokers
       await load.pause()
-      await broker.stop()
-      await cp(diskOf(folder, broker.nodeId), copyOf(folder), { recursive: true })
       copiedMs = Date.now()
-      await broker.start()
+      await copyDisk(kafka.brokers[0], copyOf(folder))
       load.resume()
     },
     async destroy (site) {
       const { kafka, folder, processors, load } = site
-      const [broker] = kafka.brokers
       await load.pause()
       for (const it of processors.all) await it.kill()
-      await broker.kill()
-      await rm(diskOf(folder, broker.nodeId), { recursive: true })
-      await cp(copyOf(folder), diskOf(folder, broker.nodeId), { recursive: true })
-      await broker.start()
+      await restoreDisk(kafka.brokers[0], copyOf(folder))
       load.resume()
       await until('the log to be filled beyond what was read', () => isFilled(site))
       // they end at the gap, again and again, as under a supervisor
@@ -50,7 +43,6 @@ export function kafkaRestored (): Drill {
   }
 }
 
-const diskOf = (folder: string, nodeId: number) => join(folder, `kafka-${nodeId}`)
 const copyOf = (folder: string) => join(folder, 'kafka-copy')
 
 async function isFilled (site: DrillSite): Promise<boolean> {

@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { join } from 'node:path'
 
 import { Admin, Producer } from '@platformatic/kafka'
 import type { LoggedRecord } from 'relay-common'
@@ -28,7 +27,7 @@ export function siteElsewhere (): Drill {
     isLogLost: true,
     prepare: setUpReplica,
     async destroy (site) {
-      const { processors, replication, databaseHost, kafka, folder, load } = site
+      const { processors, replication, databaseHost, kafka, load } = site
       replication.isRefusing = true
       replication.cut()
       const mirrored = await readMirror(site)
@@ -40,7 +39,7 @@ export function siteElsewhere (): Drill {
       await broker.kill()
       destroyedMs = Date.now()
       // the other site has its own Kafka, at an address that clients can be told as well
-      await rm(join(folder, `kafka-${broker.nodeId}`), { recursive: true })
+      await rm(broker.dataDir, { recursive: true })
       await broker.start()
       await writeMirror(site, mirrored)
       load.resume()

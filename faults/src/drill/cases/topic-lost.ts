@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 
 import { until } from '../../../../test-support/until.ts'
 import type { Drill } from '../drill.ts'
@@ -9,10 +8,10 @@ export const topicLost: Drill = {
   name: 'topic-lost',
   title: 'topic lost with the disks of Kafka',
   isLogLost: true,
-  async destroy ({ kafka, folder }) {
+  async destroy ({ kafka }) {
     const [broker] = kafka.brokers
     await broker.kill()
-    await rm(join(folder, `kafka-${broker.nodeId}`), { recursive: true })
+    await rm(broker.dataDir, { recursive: true })
     await broker.start()
   },
   async recover ({ operator, database }) {
