@@ -173,10 +173,12 @@ for (const kind of kinds) {
         (await traced.outcomes(API)).dropped > 0 && (await traced.outcomes(PROCESSOR)).dropped > 0)
 
       await collector.start()
+      const later: string[] = []
       await until('another trace to arrive', async () => {
+        later.push(traceOf(n))
         await traced.send(n++)
         const spans = await collector.spans()
-        return flushesOf(spans, traceOf(n - 2), site.topic).some(it => isWhole(spans, it))
+        return later.some(trace => flushesOf(spans, trace, site.topic).some(it => isWhole(spans, it)))
       })
       await traced.counted(n)
       await until('each of the two spans of a request to be exported or dropped', async () => {
