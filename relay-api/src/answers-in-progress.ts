@@ -19,7 +19,7 @@ import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
 import type { AttainedService } from './query/heavy-callers.ts'
 import { Computing } from './query/computing.ts'
-import { PIECE_MS, type ComputeTurns } from './query/compute-turns.ts'
+import { HEAVY, LONG, PIECE_MS, SHORT, type ComputeTurns, type Rank } from './query/compute-turns.ts'
 
 export const answerSettings = {
   ANSWER_TIMEOUT_MS: Type.Integer({
@@ -80,9 +80,15 @@ export function keepAnswers (
   const open = new Set<OpenAnswer>()
   const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
   let long = 0
+  const rankOf = (caller: string, isLong: boolean): Rank => isLong ? LONG : service.isHeavy(caller) ? HEAVY : SHORT
   turns.leaveTimeFor(() => {
-    for (const answer of open) if (!answer.isLong && !service.isHeavy(answer.caller)) return true
-    return false
+    let lowest: Rank | undefined
+    for (const { caller, isLong } of open) {
+      const rank = rankOf(caller, isLong)
+      if (rank === SHORT) return rank
+      if (lowest === undefined || rank < lowest) lowest = rank
+    }
+    return lowest
   })
   const ended = new Counter({
     name: 'relay_api_answers_ended_total',
@@ -105,7 +111,7 @@ export function keepAnswers (
     rowsMax: config.ANSWER_ROWS_MAX,
     seriesMax: config.ANSWER_SERIES_MAX,
     isTurnSpent: turns.isSpent,
-    turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong || service.isHeavy(caller), signal),
+    turn: ({ caller, computesLong, signal }) => turns.take(caller, rankOf(caller, computesLong), signal),
     computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
@@ -159,7 +165,7 @@ export function keepAnswers (
     const isQuestion = !isEndless && request.method !== 'POST' // ingest has its own budgets, and its own turns
     if (isQuestion) service.compute(answer.caller, REQUEST_MS)
     if (!isQuestion || !service.isHeavy(answer.caller)) done()
-    else turns.take(answer.caller, true, answer.signal).then(() => done(), done)
+    else turns.take(answer.caller, HEAVY, answer.signal).then(() => done(), done)
   })
 
   const watch = setInterval(() => {

@@ -2,24 +2,24 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createComputeTurns } from '../src/query/compute-turns.ts'
+import { createComputeTurns, HEAVY, LONG, SHORT, type Rank } from '../src/query/compute-turns.ts'
 
 /**
  * Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer
  * takes
  */
-function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
+function onClock (t: TestContext, lowestUnderWay: () => Rank | undefined, longMs = 5) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
   const turns = createComputeTurns(() => nowMs)
-  turns.leaveTimeFor(isShortUnderWay)
+  turns.leaveTimeFor(lowestUnderWay)
   const given: string[] = []
   return {
     given,
-    ask (name: string, isLong: boolean) {
-      turns.take(name, isLong).then(() => {
+    ask (name: string, rank: Rank) {
+      turns.take(name, rank).then(() => {
         given.push(name)
-        if (isLong) nowMs += longMs
+        if (rank === LONG) nowMs += longMs
       }, () => {})
     },
     async pass (ms: number) {
@@ -34,12 +34,12 @@ function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
 }
 
 test('while short answers run, a long one gets a turn now and then, and a short one at once', async t => {
-  const { given, ask, pass } = onClock(t, () => true)
-  for (let n = 0; n < 10; n++) ask('long', true)
+  const { given, ask, pass } = onClock(t, () => SHORT)
+  for (let n = 0; n < 10; n++) ask('long', LONG)
   await pass(60)
   const long = given.length
   assert.ok(long >= 2 && long <= 4, `${long} pieces in 60 ms`)
-  ask('short', false)
+  ask('short', SHORT)
   await pass(2)
   assert.ok(given.includes('short'))
   await pass(500)
@@ -47,23 +47,23 @@ test('while short answers run, a long one gets a turn now and then, and a short 
 })
 
 test('a long answer rests for as long as its pieces are: many small ones go on fast', async t => {
-  const { given, ask, pass } = onClock(t, () => true, 0)
-  for (let n = 0; n < 10; n++) ask('long', true)
+  const { given, ask, pass } = onClock(t, () => SHORT, 0)
+  for (let n = 0; n < 10; n++) ask('long', LONG)
   await pass(50)
   assert.equal(given.length, 10)
 })
 
 test('a long answer that is alone gets every turn', async t => {
-  const { given, ask, pass } = onClock(t, () => false)
-  for (let n = 0; n < 10; n++) ask('long', true)
+  const { given, ask, pass } = onClock(t, () => undefined)
+  for (let n = 0; n < 10; n++) ask('long', LONG)
   await pass(12)
   assert.equal(given.length, 10)
 })
 
 test('short answers that compute all the time leave a turn to long ones after each rest', async t => {
-  const { given, ask, pass } = onClock(t, () => true)
-  for (let n = 0; n < 200; n++) ask('short', false)
-  for (let n = 0; n < 5; n++) ask('long', true)
+  const { given, ask, pass } = onClock(t, () => SHORT)
+  for (let n = 0; n < 200; n++) ask('short', SHORT)
+  for (let n = 0; n < 5; n++) ask('long', LONG)
   await pass(130)
   assert.equal(given.filter(it => it === 'long').length, 5)
   assert.ok(given.length > 100)
@@ -86,7 +86,7 @@ test('short answers that compute little share a turn, until the time of a piece 
   const count = () => { loops++; if (went.length < 40) setImmediate(count) }
   setImmediate(count)
   await Promise.all(Array.from({ length: 40 }, async () => {
-    await turns.take('caller', false)
+    await turns.take('caller', SHORT)
     nowMs += 0.5
     went.push(loops)
   }))
@@ -99,12 +99,46 @@ test('a long piece rests for what it takes of the loop later as well', async t =
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
   const turns = createComputeTurns(() => nowMs)
-  turns.leaveTimeFor(() => true)
+  turns.leaveTimeFor(() => SHORT)
   let went = 0
-  for (let n = 0; n < 10; n++) turns.take('long', true, undefined, 2).then(() => { went++ })
+  for (let n = 0; n < 10; n++) turns.take('long', LONG, undefined, 2).then(() => { went++ })
   for (; nowMs < 30; nowMs++) {
     t.mock.timers.tick(1)
     await new Promise(resolve => setImmediate(resolve))
   }
   assert.ok(went >= 3 && went <= 5, `${went} in 30 ms, each with a rest of 6`)
+})
+
+test('short answers of a heavy caller go before a long answer, many in a turn', async t => {
+  const { given, ask, pass } = onClock(t, () => HEAVY)
+  for (let n = 0; n < 20; n++) ask('long', LONG)
+  await pass(20)
+  for (let n = 0; n < 50; n++) ask('heavy', HEAVY)
+  const before = given.length
+  await pass(10)
+  const since = given.slice(before)
+  assert.equal(since.filter(it => it === 'heavy').length, 50)
+  assert.ok(since.indexOf('heavy') <= 1, `behind ${since.indexOf('heavy')} pieces of a long answer`)
+})
+
+test('beside short answers, heavy callers and long answers share what is left', async t => {
+  const { given, ask, pass } = onClock(t, () => SHORT)
+  for (let n = 0; n < 100; n++) {
+    ask('heavy', HEAVY)
+    ask('long', LONG)
+  }
+  await pass(300)
+  const long = given.filter(it => it === 'long').length
+  assert.ok(long >= 2 && long <= 20, `${long} pieces of a long answer in 300 ms`)
+  ask('short', SHORT)
+  await pass(2)
+  assert.ok(given.includes('short'))
+})
+
+test('short answers of a heavy caller leave a turn to long answers after each rest', async t => {
+  const { given, ask, pass } = onClock(t, () => HEAVY)
+  for (let n = 0; n < 5; n++) ask('long', LONG)
+  for (let n = 0; n < 1_000; n++) ask('heavy', HEAVY)
+  await pass(150)
+  assert.equal(given.filter(it => it === 'long').length, 5)
 })

@@ -1,28 +1,41 @@
 /**
  * Turns of the event loop: long computation is done in pieces of a few ms, so that new requests wait for a few pieces
- * and not for all.
+ * and not for all. Answers wait by rank:
  *
- *     short answers, callers in rotation ──┐   one turn: several short pieces, up to the time of a piece in total,
- *                                          ├──▶ or one piece of a long answer: at least every fourth turn
- *     long answers, callers in rotation ───┘    while there are short answers, a rest follows each long piece
+ *     short   callers in rotation ──┐
+ *     heavy   callers in rotation ──┼──▶ one turn: several pieces of a rank, up to the time of a piece in total; of
+ *     long    callers in rotation ──┘    long answers, one piece. A rank is passed over for three turns at most
  *
- * Most pieces of short answers take far less than the time of a piece. If each had its own turn, fifty of them would
- * wait for fifty turns, and for everything that the loop does in between.
+ * Most pieces take far less than the time of a piece. If each had its own turn, fifty of them would wait for fifty
+ * turns, and for everything that the loop does in between.
  *
- * A short answer is a few statements, one after the other. Each needs turns of the loop that are not counted here. So
- * long answers leave the loop most of the time while a short one is in progress.
+ * An answer is a few statements, one after the other. Each needs turns of the loop that are not counted here. So a rank
+ * leaves the loop most of the time while an answer of a lower rank is in progress: it rests after each turn.
+ *
+ * Heavy callers have a rank of their own, because a caller may be heavy only for want of others that ask much. Beside
+ * somebody's long answer, its short ones still come first.
+ *
+ * Source: multilevel queues, Corbato, Daggett and Daley, "An experimental time-sharing system" (1962).
  */
 import { createRotation } from './rotation.ts'
 
+/** Ranks of answers: short ones come first, then those of heavy callers, then long ones. */
+export const SHORT = 0
+export const HEAVY = 1
+export const LONG = 2
+export type Rank = typeof SHORT | typeof HEAVY | typeof LONG
+
+const RANKS: readonly Rank[] = [SHORT, HEAVY, LONG]
+
 export interface ComputeTurns {
-  /** @param isShortUnderWay whether a short answer is in progress, waiting here or elsewhere */
-  leaveTimeFor (isShortUnderWay: () => boolean): void
+  /** @param rank the lowest rank of the answers in progress, waiting here or elsewhere; undefined: there are none */
+  leaveTimeFor (rank: () => Rank | undefined): void
   /**
    * Waits until the caller may compute for a few ms.
    * @param leastMs least time of the event loop that it will need, in this turn or later
    * @throws the reason of the signal
    */
-  take (caller: string, isLong: boolean, signal?: AbortSignal, leastMs?: number): Promise<void>
+  take (caller: string, rank: Rank, signal?: AbortSignal, leastMs?: number): Promise<void>
   /**
    * Whether everything that was computed in this turn of the loop took the time of a piece together. Answers that wait
    * for the same event, such as a batch of statements, continue in one turn. With a piece each, 40 of them would stop
@@ -33,12 +46,12 @@ export interface ComputeTurns {
 
 /** Computing time between two turns of the event loop. */
 export const PIECE_MS = 4
-/** most turns of short answers in a row while a long one waits */
-const SHORT_IN_A_ROW_MAX = 3
-/** The rest after a piece of a long answer, as a multiple of it: so it gets a quarter of the time. */
+/** most turns of lower ranks in a row while a higher one waits */
+const PASSED_OVER_MAX = 3
+/** The rest after a turn, as a multiple of it: so the rank gets a quarter of the time. */
 const REST_RATIO = 3
 const PIECE_MAX_MS = 10
-/** Short answers come one after the other: they count as present for this time after the last one. */
+/** Answers come one after the other: those of a rank count as present for this time after the last one. */
 const BESIDE_MS = 50
 
 interface Waiting {
@@ -48,67 +61,73 @@ interface Waiting {
 
 /** @param now monotonic clock, ms */
 export function createComputeTurns (now = () => performance.now()): ComputeTurns {
-  let isShortUnderWay = () => false
-  const short = createRotation<Waiting>()
-  const long = createRotation<Waiting>()
-  let shortInARow = 0
-  let longFromMs = -Infinity
-  let shortAtMs = -Infinity
+  let lowestUnderWay: () => Rank | undefined = () => undefined
+  const queues = RANKS.map(() => createRotation<Waiting>())
+  /** how many turns of lower ranks each has waited for */
+  const passedOver = RANKS.map(() => 0)
+  /** when an answer of each was seen last */
+  const seenMs = RANKS.map(() => -Infinity)
+  const restUntilMs = RANKS.map(() => -Infinity)
   /** since when answers compute in this turn of the loop */
   let beganMs: number | undefined
   let scheduled: NodeJS.Immediate | undefined
   let resting: NodeJS.Timeout | undefined
 
-  const isBesideShort = () => {
-    if (isShortUnderWay()) shortAtMs = now()
-    return now() - shortAtMs < BESIDE_MS
+  const waiting = () => RANKS.filter(rank => queues[rank].size > 0)
+  const restMs = (rank: Rank) => {
+    const nowMs = now()
+    const lowest = lowestUnderWay()
+    if (lowest !== undefined) seenMs[lowest] = nowMs
+    const isBeside = (other: Rank) => other < rank && nowMs - seenMs[other] < BESIDE_MS
+    // beside short answers, the others share one rest
+    if (isBeside(SHORT)) return Math.max(restUntilMs[HEAVY], restUntilMs[LONG]) - nowMs
+    return isBeside(HEAVY) ? restUntilMs[LONG] - nowMs : 0
   }
-  const restMs = () => isBesideShort() ? longFromMs - now() : 0
   const isSpent = (nowMs: number) => nowMs - beganMs! >= PIECE_MS
   const end = () => {
     beganMs = undefined
     schedule()
   }
-  const runShort = () => {
-    shortInARow++
+  const runTurn = (rank: Rank) => {
+    const queue = queues[rank]
+    let neededMs = 0
     const goOn = () => {
-      short.next()?.go()
-      if (short.size > 0 && !isSpent(now())) afterPromises(goOn)
-      else afterPromises(end)
+      const next = queue.next()!
+      neededMs += next.leastMs
+      next.go()
+      const hasTime = rank !== LONG && neededMs < PIECE_MS
+      afterPromises(() => {
+        if (hasTime && queue.size > 0 && !isSpent(now())) return goOn()
+        const turnMs = Math.min(Math.max(now() - beganMs!, neededMs), PIECE_MAX_MS)
+        restUntilMs[rank] = now() + REST_RATIO * turnMs
+        end()
+      })
     }
     goOn()
-  }
-  const runLong = () => {
-    shortInARow = 0
-    const { go, leastMs } = long.next()!
-    go()
-    afterPromises(() => {
-      const pieceMs = Math.min(Math.max(now() - beganMs!, leastMs), PIECE_MAX_MS)
-      longFromMs = now() + REST_RATIO * pieceMs
-      end()
-    })
   }
   const run = () => {
     scheduled = resting = undefined
     beganMs = now()
-    const isLongsTurn = long.size > 0 && restMs() <= 0 && (short.size === 0 || shortInARow >= SHORT_IN_A_ROW_MAX)
-    if (isLongsTurn) runLong()
-    else runShort()
+    const ready = waiting().filter(rank => restMs(rank) <= 0)
+    const rank = ready.findLast(it => passedOver[it] >= PASSED_OVER_MAX) ?? ready.at(0)
+    if (rank === undefined) return end()
+    for (const it of RANKS) passedOver[it] = it > rank && queues[it].size > 0 ? passedOver[it] + 1 : 0
+    runTurn(rank)
   }
   const schedule = () => {
-    if (scheduled !== undefined || short.size + long.size === 0) return
+    if (scheduled !== undefined || waiting().length === 0) return
     clearTimeout(resting)
-    const waitMs = short.size > 0 ? 0 : restMs()
+    const waitMs = Math.min(...waiting().map(restMs))
     if (waitMs > 0) resting = setTimeout(run, waitMs)
     else scheduled = setImmediate(run)
   }
 
   return {
-    leaveTimeFor (it) { isShortUnderWay = it },
-    async take (caller, isLong, signal, leastMs = 0) {
+    leaveTimeFor (rank) { lowestUnderWay = rank },
+    async take (caller, rank, signal, leastMs = 0) {
       signal?.throwIfAborted()
       await new Promise<void>(resolve => {
-        (isLong ? long : short).add(caller, { go: resolve, leastMs })
+        queues[rank].add(caller, { go: resolve, leastMs })
         schedule()
       })
       signal?.throwIfAborted()

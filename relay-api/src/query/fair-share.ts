@@ -17,7 +17,7 @@ import { RelayError, type Database, type ForWhom } from 'relay-common'
 
 import { STATEMENT_MS, type AttainedService } from './heavy-callers.ts'
 import { createRotation } from './rotation.ts'
-import type { ComputeTurns } from './compute-turns.ts'
+import { HEAVY, type ComputeTurns } from './compute-turns.ts'
 
 const SHARE = 3
 /** connections reserved for statements without a caller, in pools of more than twice as many */
@@ -74,7 +74,7 @@ export function fairShare (
     if (whom?.caller === undefined) return await run(() => {})
     const { caller, isLong = false, signal } = whom // copied: a short answer may become a long one later
     // sending a statement and receiving its rows take time of the event loop too
-    if (service.isHeavy(caller)) await turns.take(caller, true, signal, STATEMENT_MS)
+    if (service.isHeavy(caller)) await turns.take(caller, HEAVY, signal, STATEMENT_MS)
     const share = await shares.take(caller, isLong, signal)
     const statement = service.begin(caller)
     let rows = 0
