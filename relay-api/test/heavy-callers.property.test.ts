@@ -181,6 +181,21 @@ test('a caller with most of the work is not heavy beside others that ask for nex
   }))
 })
 
+test('a caller is not heavy while all together take less than a core', () => {
+  const part = fc.double({ min: 0.01, max: 0.75, noNaN: true })
+  fc.assert(fc.property(fc.array(part, { minLength: 2, maxLength: 6 }), parts => {
+    const all = parts.reduce((sum, it) => sum + it)
+    const scale = Math.min(1, 0.7 / all)
+    let nowMs = 0
+    const service = createAttainedService(() => nowMs)
+    for (; nowMs < 3_000; nowMs += 5) {
+      for (const [n, part] of parts.entries()) service.compute(`${n}`, 5 * part * scale)
+      if (nowMs < 500) continue // rates of new callers are rough
+      for (const n of parts.keys()) assert.ok(!service.isHeavy(`${n}`), `${parts[n] * scale} of a core at ${nowMs} ms`)
+    }
+  }))
+})
+
 test('while the event loop is busy, a heavy caller stays so until it has less than the others', () => {
   let nowMs = 0
   let isBusy = true

@@ -31,7 +31,7 @@ const HEAVY_PART = 1.25
 const HEAVY_PART_BUSY = 0.8
 /** A caller with less than this part of a core is never heavy. */
 const HEAVY_MIN = 0.25
-/** Nor is one with less than this part of an equal share of a core: beside a small caller, any is above the mean. */
+/** Nor is one within its fair share of this part of a core: beside small callers, any is above the mean. */
 const FAIR_PART = 0.8
 /** Answers that a caller may wait for without being heavy. A browser has six connections to a site. */
 const OPEN_LIGHT_MAX = 8
@@ -146,7 +146,7 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
     const rates = [...callers].map(([name, it]) => ({ name, rate: rateOf(it, nowMs, underWayMs.get(name)) }))
     const mean = rates.reduce((sum, it) => sum + it.rate, 0) / rates.length
     const isLoopBusy = isBusy()
-    const leastRate = Math.max(HEAVY_MIN, FAIR_PART / callers.size)
+    const leastRate = Math.max(HEAVY_MIN, fairShare(rates.map(it => it.rate), FAIR_PART))
     const isTooMuch = (name: string, rate: number) => isLoopBusy && heavy.has(name)
       ? rate > HEAVY_PART_BUSY * mean
       : rate > leastRate && rate > HEAVY_PART * mean
@@ -193,6 +193,21 @@ export function createAttainedService (now = () => performance.now(), isBusy = (
       return heavy.has(caller) || isCrowding(caller)
     }
   }
+}
+
+/**
+ * The max-min fair share: what callers with less leave is divided among the others (Bertsekas and Gallager, "Data
+ * networks", 1992).
+ * @returns the most that one may have; Infinity if all together have less than the capacity
+ */
+function fairShare (rates: readonly number[], capacity: number): number {
+  let left = capacity
+  for (const [index, rate] of rates.toSorted((a, b) => a - b).entries()) {
+    const equal = left / (rates.length - index)
+    if (rate > equal) return equal
+    left -= rate
+  }
+  return Infinity
 }
 
 /** Work per time: 1 is a core. */
