@@ -83,6 +83,13 @@ function measureTurns (): () => { readonly longestMs: number, readonly allMs: nu
   }
 }
 
+test('bodies of blanks are refused by their first part, and take no room of their caller', limit, async t => {
+  await using site = (await openIngestSite(t, 'postgres', { INGEST_IN_FLIGHT_MAX_BYTES: `${8 * MIB}` }))!
+  const blanks = gzipSync(Buffer.alloc(64 * MIB, ' ')) // 64 KB: at 200 times its size it would fill the whole limit
+  const answers = await Promise.all(Array.from({ length: 6 }, () => site.post(blanks, { ...lines, ...gzipped })))
+  assert.deepEqual(answers.map(it => it.status), Array(6).fill(413))
+})
+
 test('while the most expensive JSON bodies are read, others are answered: no body blocks the event loop', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', others))!
   const event = JSON.stringify(eventOf(0))

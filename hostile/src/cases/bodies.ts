@@ -122,19 +122,21 @@ export const jsonShapes: readonly Attack[] = [
   }
 ]
 
+/** made once: the CPU for it is not the site's */
+const bomb = gzipSync(Buffer.alloc(100 * MB))
+
 /** Bodies that don't inflate as they should. */
 export const gzipBodies: readonly Attack[] = [
   {
     name: 'gzip/too-large',
     who: 'write key',
     input: '100 MB of zeros, 100 KB gzipped, 8 at once',
-    holds: '413 or 429, and no memory of it',
+    holds: '413, by its first part; 429 later',
     async run (attacker) {
-      const bomb = gzipSync(Buffer.alloc(100 * MB))
       while (!attacker.isOver) {
         await Promise.all(Array.from({ length: 8 }, async () => {
           const { status } = await sendGzip(attacker, bomb)
-          attacker.expect([413, 429, 503].includes(status), `status ${status} for a bomb`)
+          attacker.expect([413, 429].includes(status), `status ${status} for a bomb`)
         }))
         await attacker.pause(200)
       }

@@ -138,7 +138,8 @@ async function inflate (
   try {
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {
       body.add(chunk)
-      if (body.size > INFLATED_FREE_BYTES && body.size > sent.bytes * INFLATED_BY_MAX) {
+      // of what was inflated, not of all that has arrived: a body of blanks is known by its first part
+      if (body.size > INFLATED_FREE_BYTES && body.size > gunzip.bytesWritten * INFLATED_BY_MAX) {
         throw new RelayError('RELAY_BODY_TOO_LARGE',
           `the body inflates to more than ${INFLATED_BY_MAX} times its size; send it uncompressed`)
       }
