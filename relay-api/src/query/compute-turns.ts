@@ -12,8 +12,8 @@
  * An answer is a few statements, one after the other. Each needs turns of the loop that are not counted here. So a rank
  * leaves the loop most of the time while an answer of a lower rank is in progress: it rests after each turn.
  *
- * Heavy callers have a rank of their own, because a caller may be heavy only for want of others that ask much. Beside
- * somebody's long answer, its short ones still come first.
+ * Heavy callers have a rank of their own, because a caller may be heavy only because the others ask for little. Its
+ * short answers still come before somebody's long one.
  *
  * Source: multilevel queues, Corbato, Daggett and Daley, "An experimental time-sharing system" (1962).
  */
