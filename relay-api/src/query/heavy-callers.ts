@@ -4,9 +4,9 @@
  *
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query
- *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin. While the event loop is
- *            busy, it stays heavy until it is below the mean: with equal shares the loop would have no time left. Or a
- *            caller that waits for many answers at once, more than all others together
+ *     heavy  a caller whose rate is above its fair share of a core, and by a margin above the mean rate of all active
+ *            callers. While the event loop is busy, it stays heavy until it is below the mean: with equal shares the
+ *            loop would have no time left. Or a caller that waits for many answers, more than all others together
  *
  * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, so the API would
  * delay the wrong caller. But a statement that takes many times as long as those of another caller at the same time is
