@@ -102,7 +102,7 @@ ENV API_PORT=8080 \
     METRICS_PORT=8084 \
     SHUTDOWN_DRAIN_MS=10000
 EXPOSE 8080 8084
-ENTRYPOINT ["node", "--max-semi-space-size=8", "relay-api/src/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "relay-api/src/main.ts"]
 COPY --from=api-dependencies /relay ./
 COPY --from=sources /relay ./
 COPY docs/runbook.md docs/

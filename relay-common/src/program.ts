@@ -10,11 +10,11 @@ import { version } from './version.ts'
 /**
  * Node.js options of a program, by its name. Its image uses the same.
  *
- * The API has a small young generation. Data of an answer is garbage after a millisecond, so a large one saves few
- * collections, and each collection stops all answers: half the size takes half the time.
+ * The API has a small young generation, because each collection stops all answers, and a large one takes longer. It is
+ * not smaller still: data of answers in progress would be copied too often (docs/notes/performance.md).
  */
 export function nodeArgsOf (program: string): readonly string[] {
-  return program === 'api' ? ['--max-semi-space-size=8'] : []
+  return program === 'api' ? ['--max-semi-space-size=16'] : []
 }
 
 /** After this time the memory of the start is garbage. With `--expose-gc` it is collected. */
