@@ -5,10 +5,11 @@ import { test, type TestContext } from 'node:test'
 import { createComputeTurns, HEAVY, LONG, SHORT, type Rank } from '../src/query/compute-turns.ts'
 
 /**
- * Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer
- * takes
+ * Turns on a clock of their own, and those that were given, in their order.
+ * @param longMs that a piece of a long answer takes
+ * @param otherMs that a piece of any other takes
  */
-function onClock (t: TestContext, lowestUnderWay: () => Rank | undefined, longMs = 5) {
+function onClock (t: TestContext, lowestUnderWay: () => Rank | undefined, longMs = 5, otherMs = 0) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
   const turns = createComputeTurns(() => nowMs)
@@ -19,7 +20,7 @@ function onClock (t: TestContext, lowestUnderWay: () => Rank | undefined, longMs
     ask (name: string, rank: Rank) {
       turns.take(name, rank).then(() => {
         given.push(name)
-        if (rank === LONG) nowMs += longMs
+        nowMs += rank === LONG ? longMs : otherMs
       }, () => {})
     },
     async pass (ms: number) {
@@ -141,4 +142,18 @@ test('short answers of a heavy caller leave a turn to long answers after each re
   for (let n = 0; n < 1_000; n++) ask('heavy', HEAVY)
   await pass(150)
   assert.equal(given.filter(it => it === 'long').length, 5)
+})
+
+test('while short answers compute all the time, heavy callers and long answers both get turns', async t => {
+  const { given, ask, pass } = onClock(t, () => SHORT, 5, 4)
+  for (let n = 0; n < 500; n++) ask('short', SHORT)
+  for (let n = 0; n < 40; n++) {
+    ask('heavy', HEAVY)
+    ask('long', LONG)
+  }
+  await pass(100)
+  const turnsOf = (name: string) => given.filter(it => it === name).length
+  assert.ok(turnsOf('short') < 500, 'no short answer is left')
+  assert.ok(turnsOf('heavy') >= 3, `${turnsOf('heavy')} turns of heavy callers, ${turnsOf('long')} of long answers`)
+  assert.ok(turnsOf('long') >= 3, `${turnsOf('long')} turns of long answers, ${turnsOf('heavy')} of heavy callers`)
 })

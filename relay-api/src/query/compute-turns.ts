@@ -4,7 +4,8 @@
  *
  *     short   callers in rotation ──┐
  *     heavy   callers in rotation ──┼──▶ one turn: several pieces of a rank, up to the time of a piece in total; of
- *     long    callers in rotation ──┘    long answers, one piece. A rank is passed over for three turns at most
+ *     long    callers in rotation ──┘    long answers, one piece. The rank that was passed over most comes first after
+ *                                        three turns, if its rest is over
  *
  * Most pieces take far less than the time of a piece. If each had its own turn, fifty of them would wait for fifty
  * turns, and for everything that the loop does in between.
@@ -74,14 +75,19 @@ export function createComputeTurns (now = () => performance.now()): ComputeTurns
   let resting: NodeJS.Timeout | undefined
 
   const waiting = () => RANKS.filter(rank => queues[rank].size > 0)
-  const restMs = (rank: Rank) => {
+  /** Looks at the answers in progress once, for all ranks: there may be many. */
+  const look = () => {
     const nowMs = now()
     const lowest = lowestUnderWay()
     if (lowest !== undefined) seenMs[lowest] = nowMs
-    const isBeside = (other: Rank) => other < rank && nowMs - seenMs[other] < BESIDE_MS
-    // beside short answers, the others share one rest
-    if (isBeside(SHORT)) return Math.max(restUntilMs[HEAVY], restUntilMs[LONG]) - nowMs
-    return isBeside(HEAVY) ? restUntilMs[LONG] - nowMs : 0
+    const isBeside = (other: Rank, rank: Rank) => other < rank && nowMs - seenMs[other] < BESIDE_MS
+    return {
+      restMs (rank: Rank) {
+        // beside short answers, the others share one rest
+        if (isBeside(SHORT, rank)) return Math.max(restUntilMs[HEAVY], restUntilMs[LONG]) - nowMs
+        return isBeside(HEAVY, rank) ? restUntilMs[LONG] - nowMs : 0
+      }
+    }
   }
   const isSpent = (nowMs: number) => nowMs - beganMs! >= PIECE_MS
   const end = () => {
@@ -108,16 +114,21 @@ export function createComputeTurns (now = () => performance.now()): ComputeTurns
   const run = () => {
     scheduled = resting = undefined
     beganMs = now()
+    const { restMs } = look()
     const ready = waiting().filter(rank => restMs(rank) <= 0)
-    const rank = ready.findLast(it => passedOver[it] >= PASSED_OVER_MAX) ?? ready.at(0)
+    const due = ready.filter(rank => passedOver[rank] >= PASSED_OVER_MAX)
+    const rank = due.sort((a, b) => passedOver[b] - passedOver[a]).at(0) ?? ready.at(0)
     if (rank === undefined) return end()
-    for (const it of RANKS) passedOver[it] = it > rank && queues[it].size > 0 ? passedOver[it] + 1 : 0
+    for (const it of RANKS) {
+      if (it === rank || queues[it].size === 0) passedOver[it] = 0
+      else if (it > rank) passedOver[it]++
+    }
     runTurn(rank)
   }
   const schedule = () => {
     if (scheduled !== undefined || waiting().length === 0) return
     clearTimeout(resting)
-    const waitMs = Math.min(...waiting().map(restMs))
+    const waitMs = queues[SHORT].size > 0 ? 0 : Math.min(...waiting().map(look().restMs))
     if (waitMs > 0) resting = setTimeout(run, waitMs)
     else scheduled = setImmediate(run)
   }
