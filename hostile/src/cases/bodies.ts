@@ -122,7 +122,7 @@ export const jsonShapes: readonly Attack[] = [
   }
 ]
 
-/** made once: the CPU for it is not the site's */
+/** Made before the attack begins, because its CPU time would delay honest answers too. */
 const bomb = gzipSync(Buffer.alloc(100 * MB))
 
 /** Bodies that don't inflate as they should. */
@@ -131,7 +131,7 @@ export const gzipBodies: readonly Attack[] = [
     name: 'gzip/too-large',
     who: 'write key',
     input: '100 MB of zeros, 100 KB gzipped, 8 at once',
-    holds: '413, by its first part; 429 later',
+    holds: '413 after its first part, or 429',
     async run (attacker) {
       while (!attacker.isOver) {
         await Promise.all(Array.from({ length: 8 }, async () => {

@@ -4,7 +4,7 @@
  *
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query
- *     heavy  a caller whose rate is above its fair share of a core, and by a margin above the mean rate of all active
+ *     heavy  a caller whose rate is above its fair share of 0.8 core, and by a margin above the mean rate of all active
  *            callers. While the event loop is busy, it stays heavy until it is below the mean: with equal shares the
  *            loop would have no time left. Or a caller that waits for many answers, more than all others together
  *
