@@ -237,7 +237,7 @@ const cases: Readonly<Record<string, Case>> = {
       planRows([startMs, startMs + HOUR_MS], 0, 1)
     )
     await readArrivalTotals(database, selection, { startMs, endMs: startMs + HOUR_MS })
-    await readGroupPresences(database, selection, 'zone', ['Zone A'])
+    await readGroupPresences(database, selection, 'zone', ['Zone A'], nobody)
     await readTotalRows(createBatches(database), { zone: 'Zone A', grants: mine, granted },
       { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n },
       () => {})

@@ -179,3 +179,17 @@ test('zones are paged, sorted by name, each once', async t => {
   assert.equal((await ask('/api/v1/zones')).body.next, null, 'a small site has all of them in one answer')
   assert.equal((await ask('/api/v1/zones', { cursor: 'x' })).body.code, 'RELAY_CURSOR_INVALID')
 })
+
+test('a type in thousands of zones names the first 1,000, and counts the devices of all', async t => {
+  const { ask, database } = await openTestApi(t)
+  const zones = Array.from({ length: 4_500 }, (_, n) => `Zone ${n * 7_919 % 4_500}`) // in no order
+  const newest = { zone: 'Zone 999', deviceId: 'device-newest' }
+  await writeEvents(database, [
+    ...zones.map((zone, n) => event(`device-${n}`, zone, 'THERMOSTAT', baseMs + n % 1_000, 1)),
+    event(newest.deviceId, newest.zone, 'THERMOSTAT', baseMs + DAY_MS + 3, 1)
+  ])
+  const { body } = await ask('/api/v1/types')
+  assert.deepEqual(body.types, [{
+    type: 'THERMOSTAT', zones: zones.toSorted().slice(0, 1_000), devices: 4_501, lastSeen: iso(baseMs + DAY_MS + 3)
+  }])
+})

@@ -227,7 +227,7 @@ test('a device that appears during an answer is never in it: the caller must ret
       planRows([range.startMs, range.endMs], 0, 1)
     ),
     () => readArrivalTotals(database, { ...asked, grants }, range),
-    () => readGroupPresences(database, { ...asked, grants }, 'zone', ['Large']),
+    () => readGroupPresences(database, { ...asked, grants }, 'zone', ['Large'], nobody),
     () => readSteps(
       database, { selection: { ...asked, grants }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: dayMs },
       new Map([['', [dayMs, dayMs + HOUR_MS]]])

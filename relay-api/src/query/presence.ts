@@ -10,6 +10,7 @@ import { decodeBody, dayLevel, type Database } from 'relay-common'
 import {
   isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection
 } from '../parameters/selection.ts'
+import type { Asker } from './asker.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
@@ -119,22 +120,27 @@ export async function readGroupNames (
   return groups.map(it => it.key)
 }
 
-/** A combination of zone and type that devices have sent. */
+/** A zone with its types, or a type with its zones. */
 export interface GroupPresence {
-  readonly zone: string
-  readonly type: string
+  /** the first names of the other kind, at most `OTHERS_MAX`, in order */
+  readonly others: string[]
   /** of the newest reading, ms since the epoch */
   readonly lastMs: number
 }
 
+/** A type may be in every zone of a site. */
+export const OTHERS_MAX = 1_000
+
 /**
- * The selection by zone and type: the groups of all their devices or, if not all are visible, the devices.
- * @param by which names are given
+ * The selection by zone or by type: the groups of all their devices or, if not all are visible, the devices.
+ * @param names of the zones or types
+ * @returns by name, those with readings
  */
 export async function readGroupPresences (
-  database: Database, selection: Selection, by: 'zone' | 'type', names: readonly string[]
-): Promise<GroupPresence[]> {
-  const found = new Map<string, { readonly zone: string, readonly type: string, lastMs: number }>()
+  database: Database, selection: Selection, by: 'zone' | 'type', names: readonly string[], asker: Asker
+): Promise<Map<string, GroupPresence>> {
+  const found = new Map<string, { readonly others: FirstNames, lastMs: number }>()
+  const other = by === 'zone' ? 'type' : 'zone'
   for (const piece of piecesOf(grantedOf(selection, by, names))) {
     const values: unknown[] = [names]
     const ofNames = `${groupKey(by, isFound(piece))} = any($1::text[])`
@@ -143,14 +149,37 @@ export async function readGroupPresences (
       where ${kindCondition(groupKind(piece), isFound(piece))} and ${seriesCondition(piece, values)} and ${ofNames}`
     const name = `presence by ${by} of ${groupKind(piece)} where ${shapeOf(piece)}`
     const presences = await readPresences(database, name, daysOf(series, groupKind(piece), ['last']), values)
-    for (const { zone, type, lastMs } of presences) {
-      const key = `${zone}\n${type}` // names contain no control characters
-      const group = found.get(key)
-      if (group === undefined) found.set(key, { zone, type, lastMs })
-      else group.lastMs = Math.max(group.lastMs, lastMs)
+    for (const presence of presences) {
+      const turn = asker.pace()
+      if (turn) await turn
+      const group = found.get(presence[by]) ?? { others: new FirstNames(OTHERS_MAX), lastMs: -Infinity }
+      group.others.add(presence[other])
+      group.lastMs = Math.max(group.lastMs, presence.lastMs)
+      found.set(presence[by], group)
     }
   }
-  return [...found.values()]
+  return new Map([...found].map(([name, { others, lastMs }]) => [name, { others: others.sorted(), lastMs }]))
+}
+
+/** The first of any number of names, each once. It sorts some thousand at a time, so no step takes long. */
+class FirstNames {
+  readonly #max: number
+  #names = new Set<string>()
+  /** the last of those that are kept, once there are too many */
+  #last: string | undefined
+
+  constructor (max: number) { this.#max = max }
+
+  add (name: string): void {
+    if (this.#last !== undefined && name > this.#last) return
+    this.#names.add(name)
+    if (this.#names.size < 2 * this.#max) return
+    const kept = this.sorted()
+    this.#names = new Set(kept)
+    this.#last = kept.at(-1)
+  }
+
+  sorted (): string[] { return [...this.#names].sort().slice(0, this.#max) }
 }
 
 function groupKind (selection: Selection): SeriesKind {

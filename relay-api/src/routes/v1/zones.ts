@@ -9,7 +9,7 @@ import { parseSelection, selectionParameters, type Selection } from '../../param
 import { problemResponses } from '../../problem.ts'
 import { countDevicesOfTypes, countDevicesOfZones } from '../../query/device-counts.ts'
 import { findGranted } from '../../query/granted.ts'
-import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
+import { OTHERS_MAX, readGroupNames, readGroupPresences } from '../../query/presence.ts'
 import type { V1Parts } from './parts.ts'
 
 const seen = {
@@ -25,9 +25,6 @@ const inOrder = { description: 'ordered by the bytes of their names' }
 const next = Type.Unsafe<string | null>({
   type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer'
 })
-/** A type may be in every zone of a site. */
-const ZONES_NAMED_MAX = 1_000
-
 const zonesSchema = {
   operationId: 'listZones',
   summary: 'Zones, with their number of devices by type',
@@ -53,7 +50,7 @@ const typesSchema = {
     200: Type.Object({
       types: Type.Array(Type.Object({
         type: Type.String(),
-        zones: Type.Array(Type.String(), { description: `at most ${ZONES_NAMED_MAX} of them` }),
+        zones: Type.Array(Type.String(), { description: `at most ${OTHERS_MAX} of them` }),
         ...seen
       }, { title: 'DeviceType' }), inOrder),
       next
@@ -74,18 +71,14 @@ export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Par
     const shown = names.slice(0, limit)
     const next = names.length > limit ? encodeNameCursor(shown[limit - 1]) : null
     if (shown.length === 0) return { found: [], next }
-    const presences = await readGroupPresences(database, granted, by, shown)
+    const presences = await readGroupPresences(database, granted, by, shown, answer)
     const counts = by === 'zone'
       ? await countDevicesOfZones(database, { ...asked, zones: shown })
       : await countDevicesOfTypes(database, { ...asked, types: shown })
-    const groups = Map.groupBy(presences, (it): string => it[by])
-    const other = by === 'zone' ? 'type' : 'zone'
-    const found = shown.filter(it => groups.has(it)).map(name => ({
-      name,
-      others: [...new Set(groups.get(name)!.map(it => it[other]))].sort().slice(0, ZONES_NAMED_MAX),
-      devices: counts.get(name) ?? 0,
-      lastSeen: new Date(groups.get(name)!.reduce((newest, it) => Math.max(newest, it.lastMs), 0)).toISOString()
-    }))
+    const found = shown.filter(it => presences.has(it)).map(name => {
+      const { others, lastMs } = presences.get(name)!
+      return { name, others, devices: counts.get(name) ?? 0, lastSeen: new Date(lastMs).toISOString() }
+    })
     return { found, next }
   }
 
