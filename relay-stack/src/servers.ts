@@ -25,10 +25,14 @@ const SPARING_JVM = [
   '-XX:+IgnoreUnrecognizedVMOptions', '-XX:+UnlockDiagnosticVMOptions', '-XX:ArchiveRelocationMode=0',
   '-XX:TrimNativeHeapInterval=10000'
 ]
-/** Its cleaner would take 128 MB at the start, and each idle thread wakes up several times per second. */
+/**
+ * Its cleaner would take 128 MB at the start, and each idle thread wakes up several times per second. A single
+ * controller needs no records without content, by which others would notice that it is alive.
+ */
 const SPARING_KAFKA = [
   'log.cleaner.dedupe.buffer.size=4194304', 'num.network.threads=1', 'num.io.threads=2', 'background.threads=2',
-  'group.coordinator.threads=1', 'num.recovery.threads.per.data.dir=1'
+  'group.coordinator.threads=1', 'num.recovery.threads.per.data.dir=1', 'metadata.max.idle.interval.ms=0',
+  'broker.heartbeat.interval.ms=1000'
 ]
 const SPARING_POSTGRES = ['shared_buffers=32MB']
 
