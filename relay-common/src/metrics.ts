@@ -2,6 +2,7 @@ import {
   AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry, type Metric, type MetricObject
 } from 'prom-client'
 
+import { Exemplars, type Labels } from './exemplars.ts'
 import { version } from './version.ts'
 import { within } from './within.ts'
 
@@ -76,8 +77,11 @@ export function measureDegraded (
 
 /** A histogram that counts many observations of one value at once: readings of a batch have the same age. */
 export interface WeightedHistogram {
-  /** @param count number of observations; O(1) for any number */
-  observe (value: number, count: number): void
+  /**
+   * @param count number of observations; O(1) for any number
+   * @param traceId of the work that they are of; undefined: it is not traced
+   */
+  observe (value: number, count: number, traceId?: string): void
 }
 
 /**
@@ -90,16 +94,17 @@ export function createWeightedHistogram (
 ): WeightedHistogram {
   const counts = new Array<number>(buckets.length + 1).fill(0) // the last: above all bounds
   let sum = 0
+  const exemplars = new Exemplars(buckets)
   const get = async () => {
     let count = 0
-    const values: object[] = [...buckets, '+Inf'].map((le, index) => {
+    const values: { labels: Labels, value: number, metricName: string }[] = [...buckets, '+Inf'].map((le, index) => {
       count += counts[index]
       return { labels: { le }, value: count, metricName: `${name}_bucket` }
     })
     values.push(
       { labels: {}, value: sum, metricName: `${name}_sum` },
       { labels: {}, value: count, metricName: `${name}_count` })
-    return { name, help, type: 'histogram', aggregator: 'sum', values }
+    return { name, help, type: 'histogram', aggregator: 'sum', values: exemplars.addTo(values) }
   }
   const reset = () => {
     counts.fill(0)
@@ -107,10 +112,11 @@ export function createWeightedHistogram (
   }
   registry.registerMetric({ name, get, reset } as unknown as Metric)
   return {
-    observe (value, count) {
+    observe (value, count, traceId) {
       const index = buckets.findIndex(it => value <= it)
       counts[index < 0 ? buckets.length : index] += count
       sum += value * count
+      if (traceId !== undefined) exemplars.note({}, value, traceId)
     }
   }
 }

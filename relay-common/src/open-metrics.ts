@@ -4,21 +4,10 @@
  *
  * The library's own exemplars need a registry that has no other format, and it renames counters for good.
  */
-import { Histogram, Registry, type Metric, type MetricObject } from 'prom-client'
+import { AggregatorRegistry, Histogram, Registry, type Metric, type MetricObject } from 'prom-client'
 
-type Labels = Readonly<Record<string, string | number>>
-
-interface Exemplar {
-  readonly labelSet: { readonly trace_id: string }
-  readonly value: number
-  /** s since the epoch */
-  readonly timestamp: number
-}
-
-/** By series and bucket. */
-type Exemplars = Map<string, Exemplar>
-
-const exemplarsOf = new WeakMap<object, Exemplars>()
+import { Exemplars, withNewestExemplars, type Labels, type Value } from './exemplars.ts'
+import type { MetricValues } from './metrics.ts'
 
 export interface TracedHistogram {
   /** @param traceId undefined: it is not traced */
@@ -31,44 +20,52 @@ export function createTracedHistogram (
   { readonly name: string, readonly help: string, readonly labelNames: string[], readonly buckets: number[] }
 ): TracedHistogram {
   const histogram = new Histogram({ ...settings, buckets, registers: [registry] })
-  const exemplars: Exemplars = new Map()
-  exemplarsOf.set(histogram, exemplars)
+  const exemplars = new Exemplars(buckets)
+  const source = histogram as unknown as WithValues
+  const getPlain = source.getForPromString!.bind(histogram)
+  source.getForPromString = async () => { // both formats are written from this
+    const written = await getPlain()
+    return { ...written, values: exemplars.addTo(written.values) }
+  }
   return {
     observe (labels, value, traceId) {
       histogram.observe(labels, value)
-      if (traceId === undefined) return
-      const le = buckets.find(it => value <= it) ?? '+Inf'
-      exemplars.set(keyOf(labels, le), { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1_000 })
+      if (traceId !== undefined) exemplars.note(labels, value, traceId)
     }
   }
 }
 
-const keyOf = (labels: Labels, le: string | number) =>
-  JSON.stringify([...Object.entries(labels).map(([name, value]) => [name, String(value)]).sort(), String(le)])
-
-export async function writeOpenMetrics (registry: Registry): Promise<string> {
+/** @param ofThreads of the program; their sums are added */
+export async function writeOpenMetrics (registry: Registry, ofThreads: readonly MetricValues[] = []): Promise<string> {
   const open = new (Registry as unknown as new (type: string) => Registry)(Registry.OPENMETRICS_CONTENT_TYPE)
   open.setDefaultLabels((registry as unknown as { readonly _defaultLabels: object })._defaultLabels)
-  for (const metric of registry.getMetricsAsArray()) open.registerMetric(asOpen(metric))
+  for (const metric of registry.getMetricsAsArray()) open.registerMetric(asOpen(metric as unknown as WithValues))
+  const sums = AggregatorRegistry.aggregate([...ofThreads])
+  for (const sum of sums.getMetricsAsArray() as unknown as WithValues[]) {
+    const ofSum = ofThreads.flat().filter(it => it.name === sum.name) as unknown as Written[]
+    const get = async () => {
+      const written = await sum.get()
+      return { ...written, values: withNewestExemplars(written.values, ofSum.flatMap(it => it.values)) }
+    }
+    open.registerMetric(asOpen({ name: sum.name, get }))
+  }
   return await open.metrics()
 }
 
-interface Value { readonly labels: Labels, readonly sharedLabels?: Labels, readonly metricName?: string }
 type Written = Omit<MetricObject, 'values'> & { readonly values: readonly Value[] }
 
+/** A metric, as far as it is written. */
+interface WithValues {
+  readonly name: string
+  getForPromString? (): Promise<Written>
+  get (): Promise<Written>
+}
+
 /** A counter is named without `_total`, which its values have. */
-function asOpen (metric: MetricObject): Metric {
-  const source = metric as unknown as { getForPromString?(): Promise<Written>, get(): Promise<Written> }
-  const exemplars = exemplarsOf.get(metric)
+function asOpen (metric: WithValues): Metric {
   const get = async () => {
-    const written = await (source.getForPromString?.() ?? source.get())
-    if (String(written.type) === 'counter') return { ...written, name: written.name.replace(/_total$/, '') }
-    if (!exemplars) return written
-    const values = written.values.map(it => {
-      const { le, ...own } = it.labels
-      return le === undefined ? it : { ...it, exemplar: exemplars.get(keyOf({ ...it.sharedLabels, ...own }, le)) }
-    })
-    return { ...written, values }
+    const written = await (metric.getForPromString?.() ?? metric.get())
+    return String(written.type) === 'counter' ? { ...written, name: written.name.replace(/_total$/, '') } : written
   }
   return { name: metric.name, get } as unknown as Metric
 }

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { createProcessMetrics, createWeightedHistogram, Histogram, measureDegraded, Registry } from '../src/metrics.ts'
+import { until } from '../../test-support/until.ts'
+import {
+  createMetrics, createProcessMetrics, createWeightedHistogram, Histogram, measureDegraded, Registry, writeMetrics
+} from '../src/metrics.ts'
+import { writeOpenMetrics } from '../src/open-metrics.ts'
 import { version } from '../src/version.ts'
 
 test('counting many observations of one value at once equals counting them one by one', async () => {
@@ -25,6 +29,26 @@ test('counting many observations of one value at once equals counting them one b
       (await weighted.getMetricsAsJSON()).map(it => it.type), (await plain.getMetricsAsJSON()).map(it => it.type)
     )
   }), { numRuns: 50 })
+})
+
+test('of threads, each bucket has the newest exemplar, and counts are the sums', async () => {
+  const describe = { name: 'relay_of_the_test_seconds', help: 'of the test', buckets: [1, 10] }
+  const threads = ['a', 'b'].map(() => createMetrics('relay-test'))
+  const [a, b] = threads.map(it => createWeightedHistogram(it, describe))
+  a.observe(0.5, 2, 'older')
+  const noted = Date.now()
+  a.observe(5, 1, 'only one')
+  await until('another millisecond', () => Date.now() > noted)
+  b.observe(0.7, 3, 'newer')
+  b.observe(20, 1)
+  const values = structuredClone(await Promise.all(threads.map(it => it.getMetricsAsJSON())))
+  const text = await writeOpenMetrics(createMetrics('relay-test'), values)
+  const line = (le: string) => new RegExp(`^\\S+_bucket\\{le="${le}",program="relay-test"\\} (.*)$`, 'm').exec(text)![1]
+  assert.match(line('1'), /^5 # \{trace_id="newer"\} 0\.7 [\d.]+$/)
+  assert.match(line('10'), /^6 # \{trace_id="only one"\} 5 [\d.]+$/)
+  assert.equal(line('\\+Inf'), '7')
+  assert.match(text, /# EOF\n$/)
+  assert.doesNotMatch(await writeMetrics(createMetrics('relay-test'), values), /trace_id/)
 })
 
 test('a program reports its build', async () => {

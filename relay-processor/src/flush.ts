@@ -45,8 +45,11 @@ const MINUTES_PER_PART = 50_000
 /** Receivers of what a flush does not handle itself. */
 export interface FlushSinks {
   readonly sendDeadLetters: SendDeadLetters
-  /** called after a write, with the offsets that the database has reached, and when its readings were appended */
-  onWritten (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
+  /**
+   * called after a write, with the offsets that the database has reached, and when its readings were appended
+   * @param span of the flush, if it is traced
+   */
+  onWritten (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[], span: Span | undefined): void
   /**
    * called for a partition that another owner has taken over, or whose state differs from the database: drop it
    * @param historyId current history of the database, if known: if it is not that of the partition, there is no other
@@ -264,7 +267,7 @@ export class Flusher {
     let left = writes
     let isUncertain = false // a commit was sent without an answer
     await this.#retry('writing rollups', async () => {
-      if (isUncertain) left = await this.#resolveUncertain(left, topicId)
+      if (isUncertain) left = await this.#resolveUncertain(left, topicId, span)
       isUncertain = false
       while (left.length > 0) {
         const outcome = await this.#store.write(topicId, left, span)
@@ -286,14 +289,16 @@ export class Flusher {
     if (left.length > 0) {
       this.#metrics.rowsWritten.inc(left.reduce((sum, it) => sum + it.rowCount, 0))
       this.#sinks.onWritten(
-        new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended)
+        new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended), span
       )
     }
     endTimer()
   }
 
   /** After a commit without an answer: the partitions whose rows are not written yet. */
-  async #resolveUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
+  async #resolveUncertain (
+    writes: PartitionWrite[], topicId: string, span: Span | undefined
+  ): Promise<PartitionWrite[]> {
     const left: PartitionWrite[] = []
     const done = new Map<number, bigint>()
     const appended: Appended[] = []
@@ -307,7 +312,7 @@ export class Flusher {
         for (const it of write.move.taken) write.partition.returning.delete(it)
       }
     }
-    if (done.size > 0) this.#sinks.onWritten(done, appended)
+    if (done.size > 0) this.#sinks.onWritten(done, appended, span)
     return left
   }
 }

@@ -114,10 +114,10 @@ class Loop {
     this.#claims = new Claims(settings, parts, this.#gaps, this.#retryUntilStopped, this.#stopping.signal)
     this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: createDeadLetterSender(settings.deadLettersTopic, parts),
-      onWritten: (nextOffsets, appended) => {
+      onWritten: (nextOffsets, appended, span) => {
         const nowMs = parts.clock.nowMs()
         for (const { appendedMs, readings } of appended) {
-          parts.metrics.freshness.observe(Math.max(0, nowMs - appendedMs) / 1000, readings)
+          parts.metrics.freshness.observe(Math.max(0, nowMs - appendedMs) / 1000, readings, span?.traceId)
         }
         for (const [number, storedOffset] of nextOffsets) {
           const partition = this.#claims.partitions.get(number)

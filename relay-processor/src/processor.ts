@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import {
   createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, reportProgram, splitGroup,
-  startHealthServer, warnOfCompaction, within, writeMetrics, type Database, type Logger, type Readiness, type Running
+  startHealthServer, warnOfCompaction, within, writeMetrics, writeOpenMetrics, type Database, type Logger,
+  type Readiness, type Running
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
@@ -71,7 +72,10 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     readiness,
     metrics: {
       contentType: metrics.contentType,
-      metrics: async () => await writeMetrics(metrics, await readThreads())
+      metrics: async () => await writeMetrics(metrics, await readThreads()),
+      ...config.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined
+        ? { openMetrics: async () => await writeOpenMetrics(metrics, await readThreads()) }
+        : {}
     }
   }), it => it.close())
 
