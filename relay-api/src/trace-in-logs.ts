@@ -3,11 +3,11 @@ import type { IncomingMessage } from 'node:http'
 
 import { parseTraceparent, traceFields, TRACEPARENT, type TraceContext } from 'relay-common'
 
-/** The log of a request knows only the message; its span may begin later. */
-const spans = new WeakMap<IncomingMessage, { readonly span: TraceContext | undefined }>()
+/** The log of a request knows only the message; its span may begin later, and most have none. */
+const spans = new WeakMap<IncomingMessage, TraceContext>()
 
-export function noteTrace (message: IncomingMessage, trace: { readonly span: TraceContext | undefined }): void {
-  spans.set(message, trace)
+export function noteSpan (message: IncomingMessage, span: TraceContext): void {
+  spans.set(message, span)
 }
 
 /**
@@ -16,7 +16,7 @@ export function noteTrace (message: IncomingMessage, trace: { readonly span: Tra
 export function traceIdOf (
   message: Pick<IncomingMessage, 'headers'>
 ): { readonly traceId?: string, readonly spanId?: string } {
-  const span = spans.get(message as IncomingMessage)?.span
+  const span = spans.get(message as IncomingMessage)
   if (span) return traceFields(span)
   const traceId = parseTraceparent(message.headers[TRACEPARENT])?.traceId
   return traceId === undefined ? {} : { traceId }

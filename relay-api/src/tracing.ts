@@ -7,6 +7,8 @@
  *
  * So the span of a request may begin late; it starts at the arrival of the request all the same.
  */
+import type { IncomingMessage } from 'node:http'
+
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
   formatTraceparent, parseTraceparent, TRACEPARENT, type Attributes, type ProducedRecord,
@@ -14,12 +16,18 @@ import {
 } from 'relay-common'
 
 import type { Budgets } from './budgets/budgets.ts'
-import { noteTrace } from './trace-in-logs.ts'
+import { noteSpan } from './trace-in-logs.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** null: tracing is off, or its caller is not known yet */
+    /** null: nothing of it is traced so far */
     trace: Trace | null
+    /**
+     * Its trace, which begins with its first sampled event.
+     * @param startMs arrival, ms since the epoch
+     * @returns undefined: tracing is off
+     */
+    openTrace (startMs: number): Trace | undefined
   }
 }
 
@@ -31,15 +39,16 @@ export interface Traces {
   /**
    * @param traceparent as received
    * @param startMs arrival, ms since the epoch
+   * @param request its log lines get the ids of the span
    */
-  open (name: string, caller: string, traceparent: unknown, startMs: number): Trace
+  open (name: string, caller: string, traceparent: unknown, startMs: number, request?: IncomingMessage): Trace
 }
 
 export function createTraces (tracer: Tracer, budgets: Budgets): Traces {
   return {
-    open (name, caller, traceparent, startMs) {
+    open (name, caller, traceparent, startMs, request) {
       const received = parseTraceparent(traceparent)
-      const trace = new Trace(tracer, name, received, startMs)
+      const trace = new Trace(tracer, name, received, startMs, request)
       if (received?.isSampled && mayTrace(budgets, caller)) trace.ask()
       return trace
     }
@@ -56,14 +65,19 @@ export class Trace {
   readonly #name: string
   readonly #parent: ReceivedContext | undefined
   readonly #startMs: number
+  readonly #request: IncomingMessage | undefined
   #isAsked = false
   #span: Span | undefined
 
-  constructor (tracer: Tracer, name: string, parent: ReceivedContext | undefined, startMs: number) {
+  constructor (
+    tracer: Tracer, name: string, parent: ReceivedContext | undefined, startMs: number,
+    request: IncomingMessage | undefined
+  ) {
     this.#tracer = tracer
     this.#name = name
     this.#parent = parent
     this.#startMs = startMs
+    this.#request = request
   }
 
   get span (): Span | undefined { return this.#span }
@@ -75,13 +89,15 @@ export class Trace {
   }
 
   begin (): Span {
-    return (this.#span ??= this.#tracer.start(
-      this.#name, { kind: 'server', parent: this.#parent, startMs: this.#startMs }
-    ))
+    if (this.#span) return this.#span
+    this.#span = this.#tracer.start(this.#name, { kind: 'server', parent: this.#parent, startMs: this.#startMs })
+    if (this.#request) noteSpan(this.#request, this.#span)
+    return this.#span
   }
 
-  end (attributes: Attributes, error?: unknown): void {
-    this.#span?.set(attributes)
+  /** @param attributes called if it has a span: most traces have none */
+  end (attributes: () => Attributes, error?: unknown): void {
+    this.#span?.set(attributes())
     this.#span?.end(error)
   }
 
@@ -94,9 +110,11 @@ export class Trace {
   ): { readonly records: readonly ProducedRecord[], readonly span: Span | undefined } {
     let fromClient = this.#isAsked ? EVENTS_OF_CLIENT_MAX : 0
     const { sampling } = this.#tracer
-    const isSampled = records.map(it => fromClient-- > 0 || (it.key !== null && sampling.isSampled(it.key)))
+    const isTraced = ({ key }: ProducedRecord) => fromClient-- > 0 || (key !== null && sampling.isSampled(key))
+    const first = records.findIndex(isTraced)
+    if (first < 0) return { records, span: undefined }
+    const isSampled = records.map((it, n) => n === first || (n > first && isTraced(it)))
     const count = isSampled.filter(it => it).length
-    if (count === 0) return { records, span: undefined }
     const span = this.begin().child(`send ${topic}`, {
       kind: 'producer',
       attributes: {
@@ -112,20 +130,29 @@ export class Trace {
   }
 }
 
-/** Adds traces to all requests after authentication. */
+/**
+ * Traces requests after authentication: at once if their client asks for that, else when `openTrace` is called and an
+ * event is sampled. Any other request has no trace, and costs the look at one header.
+ */
 export function traceRequests (app: FastifyInstance, traces: Traces | undefined): void {
   app.decorateRequest('trace', null)
+  app.decorateRequest('openTrace', function (this: FastifyRequest, startMs) {
+    if (!traces || this.trace) return this.trace ?? undefined
+    const { method, route: { url = 'unknown' }, principal, headers, raw } = this
+    return (this.trace = traces.open(`${method} ${url}`, principal.id, headers[TRACEPARENT], startMs, raw))
+  })
   if (!traces) return
   app.addHook('onRequest', (request, _reply, done) => {
-    const { method, route: { url = 'unknown' }, principal, headers } = request
-    request.trace = traces.open(`${method} ${url}`, principal.id, headers[TRACEPARENT], Date.now())
-    noteTrace(request.raw, request.trace)
+    if (parseTraceparent(request.headers[TRACEPARENT])?.isSampled) request.openTrace(Date.now())
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    const { statusCode } = reply
-    const error = statusCode >= 500 ? new Error(`status ${statusCode}`) : undefined
-    request.trace?.end(attributesOf(request, statusCode), error)
+    const { trace } = request
+    if (trace?.span) {
+      const { statusCode } = reply
+      const error = statusCode >= 500 ? new Error(`status ${statusCode}`) : undefined
+      trace.end(() => attributesOf(request, statusCode), error)
+    }
     done()
   })
 }

@@ -112,7 +112,9 @@ export class MqttMessages {
     if (!this.#traces) return await this.#take(message, sender, undefined)
     const { principal: { id } } = sender
     const trace = this.#traces.open('MQTT publish', id, message.traceparent, Date.now())
-    const attributes = { 'messaging.destination.name': message.topic, 'relay.qos': message.qos, 'relay.principal': id }
+    const attributes = () => ({
+      'messaging.destination.name': message.topic, 'relay.qos': message.qos, 'relay.principal': id
+    })
     try {
       const outcome = await this.#take(message, sender, trace)
       trace.end(attributes)

@@ -133,7 +133,8 @@ async function answerOnce (
 ) {
   const { id } = request.principal
   const work = async () => {
-    const answer = await ingest.accept(body, framing, request.principal, request.answer, request.trace ?? undefined)
+    const trace = request.openTrace(Date.now() - reply.elapsedTime)
+    const answer = await ingest.accept(body, framing, request.principal, request.answer, trace)
     const isShort = answer.refused.some(it => it.reason === 'quota-exceeded')
     if (isShort) reply.header('retry-after', ingest.quotas.retryAfterS(id))
     return { status: statusOf(answer), text: JSON.stringify(answer), isShort }
