@@ -250,7 +250,8 @@ test('no variable is left open', () => {
 
 const plugin = spawnSync('docker', ['compose', 'version'])
 for (const files of [
-  ['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml'], ['compose.yaml', 'compose.cluster.yaml']
+  ['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml'], ['compose.yaml', 'compose.cluster.yaml'],
+  ['compose.yaml', 'compose.kafka-metrics.yaml']
 ]) {
   test(`docker compose takes ${files.join(' and ')}`, {
     skip: plugin.status !== 0 && 'docker compose is not on this machine'

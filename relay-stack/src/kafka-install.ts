@@ -1,14 +1,15 @@
 /**
  * Downloads Kafka's jars, and runs their classes.
  *
- *     kafka/pom.xml --Maven--> cacheDir/<hash of the pom>/*.jar, complete
+ *     kafka/pom.xml           --Maven--> cacheDir/<hash of the pom>/*.jar, complete
+ *     kafka/exporter/pom.xml  --Maven--> the same: the exporter of its metrics, if it is asked for
  *
  * `complete` is written last, and the folder is renamed when it is filled. So a folder with that name is complete,
  * whoever was killed meanwhile and however many download at once.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync, existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +21,7 @@ import { explainFileError } from './file-error.ts'
 import { explainMaven } from './maven-failure.ts'
 
 const POM = fileURLToPath(new URL('../kafka/pom.xml', import.meta.url))
+const EXPORTER_POM = fileURLToPath(new URL('../kafka/exporter/pom.xml', import.meta.url))
 const JAVA_VERSION_MIN = 17 // required by Kafka 4 brokers
 const STAMP = 'complete'
 const RUN_TIMEOUT_MS = 15 * 60_000
@@ -63,7 +65,7 @@ export async function findJava (cacheDir?: string): Promise<FoundJava> {
     const home = process.env.JAVA_HOME ? `, of JAVA_HOME ${process.env.JAVA_HOME}` : ''
     missing.push(`Java ${JAVA_VERSION_MIN} or newer` + (version > 0 ? ` (not ${version}${home})` : home))
   }
-  const isInstalled = cacheDir !== undefined && existsSync(join(jarsDir(cacheDir), STAMP))
+  const isInstalled = cacheDir !== undefined && isComplete(jarsDir(cacheDir))
   if (!isInstalled && await run('mvn', ['--version']).catch(() => undefined) === undefined) missing.push('Maven')
   return missing.length === 0
     ? { kind: 'found', version, isInstalled }
@@ -81,29 +83,45 @@ export function javaCommand (): string {
  * @throws RelayError RELAY_CONFIG_INVALID with the message of Maven
  */
 export async function installKafka (cacheDir: string, log: Logger, signal?: AbortSignal): Promise<void> {
-  const target = jarsDir(cacheDir)
-  if (existsSync(join(target, STAMP))) return
+  if (isComplete(jarsDir(cacheDir))) return
   const found = await findJava(cacheDir)
   if (found.kind === 'missing') {
     throw new RelayError('RELAY_CONFIG_INVALID', `a local Kafka needs ${found.what} on PATH`)
   }
-
   log.info({ cacheDir }, 'fetching Kafka with Maven, once')
+  await fetchJars('Kafka', POM, cacheDir, signal)
+}
+
+/**
+ * Downloads the exporter of Kafka's metrics (3 MB) unless it exists.
+ * @returns path of its jar, a Java agent
+ * @throws RelayError RELAY_CONFIG_INVALID with the message of Maven
+ */
+export async function installKafkaExporter (cacheDir: string, signal?: AbortSignal): Promise<string> {
+  const folder = jarsDir(cacheDir, EXPORTER_POM)
+  if (!isComplete(folder)) await fetchJars('the exporter of Kafka\'s metrics', EXPORTER_POM, cacheDir, signal)
+  return join(folder, readdirSync(folder).find(it => it.endsWith('.jar'))!)
+}
+
+const isComplete = (folder: string) => existsSync(join(folder, STAMP))
+
+async function fetchJars (what: string, pom: string, cacheDir: string, signal?: AbortSignal): Promise<void> {
+  const target = jarsDir(cacheDir, pom)
   const scratch = await makeScratch(cacheDir)
   try {
     // by its full name: with the short one, Maven reports another error than an unreachable network
-    const [, version] = /maven-dependency-plugin<\/artifactId>\s*<version>([^<]+)/.exec(readFileSync(POM, 'utf8'))!
-    await run('mvn', ['--batch-mode', '--quiet', '--file', POM,
+    const [, version] = /maven-dependency-plugin<\/artifactId>\s*<version>([^<]+)/.exec(readFileSync(pom, 'utf8'))!
+    await run('mvn', ['--batch-mode', '--quiet', '--file', pom,
       `org.apache.maven.plugins:maven-dependency-plugin:${version}:copy-dependencies`,
       `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime', ...NETWORK_LIMITS], signal)
     await writeFile(join(scratch, STAMP), '')
     await rename(scratch, target)
   } catch (cause) {
     await rm(scratch, { recursive: true, force: true })
-    if (existsSync(join(target, STAMP))) return // somebody else was faster
+    if (isComplete(target)) return // somebody else was faster
     const { stdout = '', stderr = '' } = cause as { stdout?: string, stderr?: string }
     const why = stdout + stderr === '' ? (cause as Error).message : explainMaven(stdout + stderr)
-    throw new RelayError('RELAY_CONFIG_INVALID', `Maven could not fetch Kafka: ${why}`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID', `Maven could not fetch ${what}: ${why}`, { cause })
   }
 }
 
@@ -117,8 +135,8 @@ async function makeScratch (cacheDir: string): Promise<string> {
 }
 
 /** A changed pom needs other jars. */
-function jarsDir (cacheDir: string): string {
-  return join(cacheDir, createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 16))
+function jarsDir (cacheDir: string, pom = POM): string {
+  return join(cacheDir, createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 16))
 }
 
 /** Location of the class archive, which only fits these jars. */

@@ -8,12 +8,15 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
 import { RelayError, type Logger } from 'relay-common'
 
-import { classArchivePath, installKafka, javaEnvironment, kafkaTool, run } from './kafka-install.ts'
+import {
+  classArchivePath, installKafka, installKafkaExporter, javaEnvironment, kafkaTool, run
+} from './kafka-install.ts'
 import { isFree } from './ports.ts'
 import { stopLeftOver, type Trace } from './process-table.ts'
 
@@ -48,11 +51,18 @@ export interface LocalKafkaSettings {
   readonly clusterId?: string
   /** log of the JVM; default: `logs/kafka.log` in the data folder */
   readonly logFile?: string
+  /**
+   * port of its own metrics for Prometheus, at `/metrics`; undefined: nothing of that is fetched or started. It costs
+   * the broker 25 MB of memory
+   */
+  readonly metricsPort?: number | undefined
   /** ends the download of jars */
   readonly signal?: AbortSignal
 }
 
 const HOST = '127.0.0.1'
+/** what of them is reported, and by which name */
+const METRICS_RULES = fileURLToPath(new URL('../../deploy/monitoring/kafka/jmx.yml', import.meta.url))
 const HEAP_MB_DEFAULT = 384
 const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the segments first
 const STOP_TIMEOUT_MS = 20_000
@@ -76,13 +86,14 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   await format(cacheDir, dataDir, properties, settings.clusterId ?? createClusterId())
 
   await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
-  const archive = await classArchive(cacheDir)
+  const archive = await classArchive(cacheDir, settings.metricsPort === undefined)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
     `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,
     ...settings.jvmArgs ?? [],
+    ...await exporterArgs(settings),
     '-Djava.awt.headless=true',
     `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`,
-    archive.jvmArg
+    ...archive.jvmArgs
   ])
   const pidFile = join(dataDir, 'kafka.pid')
   const { broker, exited } = await startBroker(command, args, settings, logFile, pidFile)
@@ -95,6 +106,14 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
     exited,
     close: () => (closed ??= stop(broker, exited).then(archive.keep).then(() => rm(pidFile, { force: true })))
   }
+}
+
+/** The exporter runs within the broker: read-only, by HTTP. (JMX by itself would let its callers change things.) */
+async function exporterArgs ({ cacheDir, metricsPort, signal }: LocalKafkaSettings): Promise<string[]> {
+  if (metricsPort === undefined) return []
+  if (!await isFree(metricsPort)) throw metricsPortInUse(metricsPort)
+  const jar = await installKafkaExporter(cacheDir, signal)
+  return [`-javaagent:${jar}=${HOST}:${metricsPort}:${METRICS_RULES}`]
 }
 
 interface StartedBroker { readonly broker: ChildProcess, readonly exited: Promise<void> }
@@ -128,6 +147,10 @@ async function startBroker (
 
 const portInUse = (port: number) =>
   new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; use another for Kafka with --kafka-port`)
+
+const metricsPortInUse = (port: number) => new RelayError(
+  'RELAY_PORT_IN_USE', `port ${port} is in use; use another for Kafka's metrics with --kafka-metrics-port`
+)
 
 /**
  * Writes the broker's settings at every start, because ports may change, and newer versions of Relay may have better
@@ -215,12 +238,15 @@ async function format (cacheDir: string, dataDir: string, properties: string, cl
  * The classes of a broker as an archive beside the jars: with it a broker starts in 1.4 s in place of 2.4 s. The first
  * broker that closes regularly creates it (its close takes 2 s longer). Another version of Java ignores it.
  */
-async function classArchive (cacheDir: string): Promise<{ jvmArg: string, keep: () => Promise<void> }> {
+async function classArchive (
+  cacheDir: string, mayCreate: boolean
+): Promise<{ jvmArgs: string[], keep: () => Promise<void> }> {
   const path = classArchivePath(cacheDir)
-  if (existsSync(path)) return { jvmArg: `-XX:SharedArchiveFile=${path}`, keep: async () => {} }
+  if (existsSync(path)) return { jvmArgs: [`-XX:SharedArchiveFile=${path}`], keep: async () => {} }
+  if (!mayCreate) return { jvmArgs: [], keep: async () => {} } // its classes would be those of the agent too
   const scratch = `${path}.${randomUUID()}`
   return {
-    jvmArg: `-XX:ArchiveClassesAtExit=${scratch}`,
+    jvmArgs: [`-XX:ArchiveClassesAtExit=${scratch}`],
     keep: async () => { if (existsSync(scratch)) await rename(scratch, path) }
   }
 }

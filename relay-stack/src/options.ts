@@ -18,6 +18,8 @@ export interface StackOptions {
   readonly eventLog?: 'kafka' | 'postgres'
   /** whether the data folder may change its event log */
   readonly isEventLogMoved: boolean
+  /** whether the Kafka of the stack reports its own metrics */
+  readonly kafkaMetrics: boolean
   /** whether a development issuer runs too, for OAuth */
   readonly issuer: boolean
   readonly fresh: boolean
@@ -69,6 +71,9 @@ export function createCommand (): Command {
     .addOption(new Option(
       '--move-event-log', 'switch to another event log than before; events only in the old one are not read again'
     ))
+    .addOption(new Option('--kafka-metrics', 'also report Kafka\'s own metrics to Prometheus, by an agent in the ' +
+      'broker ' +
+      'that Maven fetches once (env: RELAY_KAFKA_METRICS=1)'))
     .addOption(new Option('--fresh', 'delete all data of the data folder first (env: RELAY_FRESH=1)'))
     .addOption(new Option('--logs', 'show the logs of all parts (env: RELAY_LOGS=1)'))
     .addOption(new Option('--simulator', 'simulate a fleet even on your own servers (env: RELAY_SIMULATOR=1)'))
@@ -108,6 +113,7 @@ export function parseOptions (
     kafkaCache: folder('kafkaCache'),
     eventLog: options.eventLog,
     isEventLogMoved: options.moveEventLog ?? false,
+    kafkaMetrics: options.kafkaMetrics ?? ofSwitch('RELAY_KAFKA_METRICS') ?? false,
     issuer: options.issuer ?? ofSwitch('RELAY_ISSUER') ?? false,
     fresh: options.fresh ?? ofSwitch('RELAY_FRESH') ?? false,
     logs: options.logs ?? ofSwitch('RELAY_LOGS') ?? false,

@@ -11,6 +11,7 @@ const declared = {
   processor: ['probes and metrics of the processor', '--processor-health-port', 8082],
   simulator: ['probes and metrics of the simulator', '--simulator-health-port', 8081],
   kafka: ['Kafka', '--kafka-port', 9092],
+  kafkaMetrics: ['the metrics of Kafka', '--kafka-metrics-port', 9404],
   postgres: ['PostgreSQL', '--postgres-port', 5432],
   issuer: ['the issuer', '--issuer-port', 8083]
 } as const

@@ -71,12 +71,13 @@ export async function startServers (
   }, report)
   const kafka = () => supervise({
     name: 'kafka',
-    start: () => ports.bind(['kafka'], () => startKafka({
+    start: () => ports.bind(['kafka', 'kafkaMetrics'], () => startKafka({
       cacheDir: options.kafkaCache,
       dataDir: dataDir.kafka,
       jvmArgs: SPARING_JVM,
       properties: SPARING_KAFKA,
       port: ports.of('kafka'),
+      metricsPort: options.kafkaMetrics ? ports.of('kafkaMetrics') : undefined,
       logFile: logs.pathOf('kafka'),
       log: createLogger('relay-stack', 'silent'), // the line above says it
       signal

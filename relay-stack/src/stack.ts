@@ -100,12 +100,13 @@ async function chooseEventLogOf (
 }
 
 function wantedPorts (
-  { ports, issuer }: StackOptions, hasKafka: boolean, hasPostgres: boolean, hasSimulator: boolean
+  { ports, issuer, kafkaMetrics: hasMetrics }: StackOptions, hasKafka: boolean, hasPostgres: boolean,
+  hasSimulator: boolean
 ): Partial<StackOptions['ports']> {
-  const { kafka, postgres, issuer: ofIssuer, simulator, ...always } = ports
+  const { kafka, kafkaMetrics, postgres, issuer: ofIssuer, simulator, ...always } = ports
   return {
     ...always,
-    ...hasKafka ? { kafka } : {},
+    ...hasKafka ? { kafka, ...hasMetrics ? { kafkaMetrics } : {} } : {},
     ...hasPostgres ? { postgres } : {},
     ...issuer ? { issuer: ofIssuer } : {},
     ...hasSimulator ? { simulator } : {}
@@ -123,10 +124,13 @@ function followLogs ({ options, logs, report }: StackContext, started: AsyncDisp
   }
 }
 
-function metricsTargets ({ fleet, ports }: StackContext): MetricsTarget[] {
+function metricsTargets ({ options, choice, fleet, ports }: StackContext): MetricsTarget[] {
   const of = (program: string, port: PortName) => ({ program, at: `${LOCAL_HOST}:${ports.of(port)}` })
   return [
-    of('relay-api', 'metrics'), of('relay-processor', 'processor'), ...fleet ? [of('relay-simulator', 'simulator')] : []
+    of('relay-api', 'metrics'),
+    of('relay-processor', 'processor'),
+    ...fleet ? [of('relay-simulator', 'simulator')] : [],
+    ...options.kafkaMetrics && isKafkaOurs(choice) ? [of('kafka', 'kafkaMetrics')] : []
   ]
 }
 

@@ -52,7 +52,7 @@ export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTe
 
 /** A separate broker, whose files the test may change; it ends with the test. Undefined: as above */
 export async function openOwnKafka (
-  t: TestContext, settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
+  t: TestContext, settings: TestKafkaSettings = {}
 ): Promise<OwnKafka | undefined> {
   if (!await canRunKafka(t)) return undefined
   const kafka = await startTestKafka(settings)
@@ -72,21 +72,36 @@ export async function canRunKafka (t: TestContext): Promise<boolean> {
 export interface OwnKafka extends LocalKafkaForTests {
   readonly dataDir: string
   readonly pid: number
+  /** Stops it, unless it has ended by itself, and starts it again. */
+  restart (): Promise<void>
   close (): Promise<void>
 }
 
+export type TestKafkaSettings = Partial<Pick<LocalKafkaSettings, 'port' | 'properties' | 'metricsPort'>> & {
+  /** of its data; left out: that of temporary files */
+  readonly place?: string
+}
+
 /** Starts a broker in a folder that is removed with it. */
-export async function startTestKafka (
-  settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
-): Promise<OwnKafka> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
+export async function startTestKafka ({ place = tmpdir(), ...settings }: TestKafkaSettings = {}): Promise<OwnKafka> {
+  const dataDir = await mkdtemp(join(place, 'relay-test-kafka-'))
   const port = settings.port ?? await getPort({ host: '127.0.0.1' })
-  const kafka = await startKafka({
+  const start = () => startKafka({
     ...settings, cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log: createLogger('test', 'warn')
   })
-  const close = async () => {
-    await kafka.close()
-    await rm(dataDir, { recursive: true, force: true })
+  let kafka = await start()
+  return {
+    bootstrapServers: kafka.bootstrapServers,
+    cacheDir,
+    dataDir,
+    get pid () { return kafka.pid },
+    async restart () {
+      await kafka.close()
+      kafka = await start()
+    },
+    async close () {
+      await kafka.close()
+      await rm(dataDir, { recursive: true, force: true })
+    }
   }
-  return { bootstrapServers: kafka.bootstrapServers, cacheDir, dataDir, pid: kafka.pid, close }
 }
