@@ -29,9 +29,11 @@ export interface OwnServers {
   ): Promise<LocalPostgres>
 }
 
-/** They end with the test, and their data are deleted. */
-export async function openOwnServers (t: TestContext): Promise<OwnServers> {
-  const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-own-servers-'))
+/** They end with the test, and their data are deleted. @param place folder of their data */
+export async function openOwnServers (
+  t: TestContext, place = process.env.RELAY_TEST_MEMORY ?? tmpdir()
+): Promise<OwnServers> {
+  const folder = await mkdtemp(join(place, 'relay-own-servers-'))
   await chmod(folder, 0o755) // root runs the servers as another user
   const servers: LocalPostgres[] = []
   t.after(async () => {

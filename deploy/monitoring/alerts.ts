@@ -52,6 +52,11 @@ const defaultOf = (setting: keyof typeof apiSettings.properties) =>
 const INGEST_BYTES_HALF = defaultOf('INGEST_IN_FLIGHT_MAX_BYTES') / 2
 const REPLICA_LAG_MAX_S = defaultOf('DATABASE_REPLICA_LAG_MAX_MS') / 1000
 const LONG_ANSWERS_MAX = defaultOf('LONG_ANSWERS_MAX')
+/** a daily backup may take half a day longer once */
+const BACKUP_AGE_MAX_S = 36 * HOUR
+const ARCHIVE_FILES_MAX = 16
+/** of PostgreSQL's default */
+const WAL_FILE_MB = 16
 
 const percentOf = ({ objective }: Slo) => `${Number((objective * 100).toPrecision(6))} %`
 const burnWords = (slo: Slo) => `too many are outside the objective: ${slo.what} (${percentOf(slo)}, over 30 days)`
@@ -63,8 +68,8 @@ export const alerts: readonly Alert[] = [
     when: burnWords(slos.answersAvailable),
     meaning: 'Queries fail with a 5xx, faster than the 30-day error budget allows.',
     impact: 'Clients get no answer, or a stale one from memory.',
-    diagnosis: '`code` in the log of the API. `relay_api_breaker_open` is 1 if the database does not answer; ' +
-      '`RELAY_ANSWER_TOO_SLOW` and `RELAY_ANSWERS_BUSY` mean load.',
+    diagnosis: '`code` in the [log](#commands) of the API. `relay_api_breaker_open` is 1 if the database does not ' +
+      'answer; `RELAY_ANSWER_TOO_SLOW` and `RELAY_ANSWERS_BUSY` mean load.',
     action: 'See the code in [Codes](#codes); for the database see [Database away](#database-away).'
   },
   {
@@ -86,7 +91,7 @@ export const alerts: readonly Alert[] = [
       'its clients wait.',
     impact: 'Devices must send again. No acknowledged event is lost.',
     diagnosis: '`relay_api_breaker_open{server="event-log"}`; `relay_api_ingest_in_flight_bytes` for a slow event ' +
-      'log; `code` in the log of the API.',
+      'log; `code` in the [log](#commands) of the API.',
     action: 'Restore the event log ([Database away](#database-away) describes what happens meanwhile); ' +
       'for `RELAY_INGEST_OFF` set `EVENT_LOG`.'
   },
@@ -115,7 +120,7 @@ export const alerts: readonly Alert[] = [
     meaning: 'Events were deleted from the log before they were read. The API counts the recorded gaps, ' +
       'because a processor may stop at a gap (`GAP_POLICY`).',
     impact: 'The rollups lack those readings. With `GAP_POLICY=stop` processing has stopped.',
-    diagnosis: 'The table `gaps`: partition, offsets, kind.',
+    diagnosis: '`select * from gaps order by found_at desc;`: partition, offsets, kind.',
     action: '[Gaps](#gaps).'
   },
   {
@@ -131,7 +136,7 @@ export const alerts: readonly Alert[] = [
     meaning: 'An answer about the readings of the probe has one too many, or a value that differs from what was sent.',
     impact: 'Answers about other devices may be wrong too.',
     diagnosis: 'The output of the probe has the range, the value and the expected value. ' +
-      '`relay verify` over that range shows whether rows are wrong, and which.',
+      '`npm run relay -- verify --from FROM --to TO` over that range shows whether rows are wrong, and which.',
     action: 'Check that nobody else sends as the device of the probe. If rows are wrong: ' +
       '[`relay repair`](cli.md#relay-repair). If rows are right, the API is at fault: keep its log, restart it, ' +
         'report it.'
@@ -156,7 +161,7 @@ export const alerts: readonly Alert[] = [
     when: 'no API answers Prometheus',
     meaning: 'No API is running, or Prometheus can\'t reach any.',
     impact: 'No queries are answered and no events accepted. Processors continue.',
-    diagnosis: 'The last lines of the log of an API: level `fatal`, with a `code`. ' +
+    diagnosis: 'The last lines of the [log](#commands) of an API: level `fatal`, with a `code`. ' +
       'Check that `METRICS_PORT` (8084) is open to Prometheus.',
     action: 'See the code in [Codes](#codes). A restart is always safe.'
   },
@@ -166,7 +171,7 @@ export const alerts: readonly Alert[] = [
     when: 'no processor answers Prometheus',
     meaning: 'No processor is running, or Prometheus can\'t reach any.',
     impact: 'Answers are not updated. Events wait in the event log, and are lost after its retention.',
-    diagnosis: 'The last lines of the log of a processor: level `fatal`, with a `code`; ' +
+    diagnosis: 'The last lines of the [log](#commands) of a processor: level `fatal`, with a `code`; ' +
       '`RELAY_OFFSET_GAP` stops it after every start.',
     action: 'See the code in [Codes](#codes). A restart is always safe.'
   },
@@ -176,7 +181,7 @@ export const alerts: readonly Alert[] = [
     when: 'the oldest unread record is older than 60 s for 5 minutes',
     meaning: 'Records wait in the event log. The API reports this, even if no processor runs.',
     impact: 'Answers about recent times lack readings.',
-    diagnosis: '`relay_api_lag_records` by partition; `relay_flush_stalled`; whether a processor is up.',
+    diagnosis: '`npm run relay -- lag` shows which partitions; `relay_flush_stalled`; whether a processor is up.',
     action: '[Lag](#lag).'
   },
   {
@@ -185,7 +190,9 @@ export const alerts: readonly Alert[] = [
     when: 'the log has unread records, and nothing was flushed for `FLUSH_STALLED_MS` (30 s) and 2 minutes',
     meaning: 'A processor can\'t write to the database, or can\'t read the log.',
     impact: 'Answers are not updated. Nothing is lost.',
-    diagnosis: '`/readyz` of the processor lists the partitions; `pg_stat_activity` shows what they wait for.',
+    diagnosis: '[`/readyz`](#commands) of the processor lists the partitions; the query in [Flush ' +
+      'stalled](#flush-stalled) ' +
+      'shows what they wait for.',
     action: '[Flush stalled](#flush-stalled).'
   },
   {
@@ -195,7 +202,7 @@ export const alerts: readonly Alert[] = [
     when: 'unread records grow by over 1,000 in 10 minutes, for 10 minutes',
     meaning: 'Processors are slower than the devices.',
     impact: 'Answers get older every minute.',
-    diagnosis: 'Whether one partition lags or all; CPU of the processors; `relay_write_seconds`.',
+    diagnosis: '`npm run relay -- lag`: one partition or all? CPU of the processors; `relay_write_seconds`.',
     action: '[Lag](#lag).'
   },
   {
@@ -205,7 +212,7 @@ export const alerts: readonly Alert[] = [
     meaning: 'The program is down, hangs, or is unreachable. Its job in Prometheus is named after it.',
     impact: 'None while others of its kind are up. If none is up, ' +
       '[RelayApiAbsent](#relayapiabsent) or [RelayProcessorAbsent](#relayprocessorabsent) pages.',
-    diagnosis: 'The last lines of its log; `/livez`.',
+    diagnosis: 'Does it run, and what are the last lines of its [log](#commands)? If it runs, does it answer `/livez`?',
     action: 'See the code of its log in [Codes](#codes).'
   },
   {
@@ -214,7 +221,7 @@ export const alerts: readonly Alert[] = [
     when: 'a program reports for 5 minutes that one of its parts does not work',
     meaning: '`/readyz` of that program returns 503 with the part and the reason.',
     impact: 'Depends on the part; see [where to look](#where-to-look).',
-    diagnosis: '`/readyz` of the program.',
+    diagnosis: '[`/readyz`](#commands) of the program.',
     action: 'For `database` [Database away](#database-away); for `flush` [Flush stalled](#flush-stalled); ' +
       'for `event-log` the broker and `KAFKA_BOOTSTRAP_SERVERS`.'
   },
@@ -226,7 +233,7 @@ export const alerts: readonly Alert[] = [
       'A probe checks 10 times per second whether it is back.',
     impact: '`database`: answers come from memory or are a 503. `event-log`: events are refused. `replica`: ' +
       'answers come from the primary.',
-    diagnosis: 'Disk, memory and network of that server; `pg_isready`.',
+    diagnosis: 'Disk, memory and network of that server: `df -h; free -m; pg_isready` there.',
     action: '[Database away](#database-away).'
   },
   {
@@ -246,7 +253,8 @@ export const alerts: readonly Alert[] = [
     when: 'the connection pool of a program is exhausted, and requests wait for a connection, for 5 minutes',
     meaning: 'Statements take longer than before, or there are more of them.',
     impact: 'Answers wait; after `DATABASE_CONNECT_TIMEOUT_MS` they become a 503.',
-    diagnosis: '`pg_stat_activity` by `application_name`; `relay_api_statements_waiting`.',
+    diagnosis: '`select application_name, state, wait_event_type, count(*), max(now() - query_start) from ' +
+      'pg_stat_activity group by 1, 2, 3 order by 4 desc;` and `relay_api_statements_waiting`.',
     action: 'First fix what makes statements slow; then raise `DATABASE_POOL_MAX`, ' +
       'within `max_connections` of PostgreSQL.'
   },
@@ -256,7 +264,7 @@ export const alerts: readonly Alert[] = [
     when: 'PostgreSQL cancelled a statement of a processor after `DATABASE_STATEMENT_TIMEOUT_MS`',
     meaning: 'A flush took too long or waited for a lock. It is retried.',
     impact: 'Answers are delayed meanwhile. Nothing is lost.',
-    diagnosis: 'Locks in `pg_stat_activity`; `relay_write_seconds`.',
+    diagnosis: 'The query in [Flush stalled](#flush-stalled) shows locks; `relay_write_seconds`.',
     action: '[Flush stalled](#flush-stalled).'
   },
   {
@@ -265,8 +273,9 @@ export const alerts: readonly Alert[] = [
     when: 'attempts of a processor fail for 5 minutes',
     meaning: 'The database refuses writes, or the log refuses dead letters.',
     impact: 'Answers are delayed meanwhile. Nothing is lost.',
-    diagnosis: 'The `warn` lines of the processor name the operation and the error.',
-    action: '[Database away](#database-away).'
+    diagnosis: 'The `warn` lines in the [log](#commands) of the processor name the operation and the error.',
+    action: 'Unreachable: [Database away](#database-away). `No space left on device` or `could not extend file`: ' +
+      '[Disk full](#disk-full). Refused dead letters: check the rights of the processor on their topic.'
   },
   {
     name: 'RelayWritesSlow',
@@ -275,7 +284,9 @@ export const alerts: readonly Alert[] = [
     when: 'the 99th percentile of flushes takes over 5 s, for 10 minutes',
     meaning: 'The database is slow.',
     impact: 'Answers are delayed by the time of a flush.',
-    diagnosis: 'Disk, locks and memory of PostgreSQL; checkpoints in its log.',
+    diagnosis: '`df -h; iostat -x 5 2; free -m` on the host of PostgreSQL; locks by the query in [Flush ' +
+      'stalled](#flush-stalled); ' +
+      'checkpoints in its log.',
     action: 'Give PostgreSQL more resources. In a backlog long flushes are normal: see [Lag](#lag).'
   },
   {
@@ -293,7 +304,9 @@ export const alerts: readonly Alert[] = [
     when: 'partitions change hands more than twice in 15 minutes',
     meaning: 'Processors repeatedly take partitions over from each other; `relay_fenced_total` counts the partitions.',
     impact: 'Records are read again, so answers are delayed. Nothing counts twice.',
-    diagnosis: '`owner` in `progress`; pauses of the processors; `CONSUMER_GROUP` and `CONSUMER_INSTANCE_ID` of each.',
+    diagnosis: '`select source_partition, owner, epoch, updated_at from progress order by 1;` several times: which ' +
+      'owners ' +
+      'take turns? Their `CONSUMER_GROUP` and `CONSUMER_INSTANCE_ID`, and their pauses.',
     action: '[Fenced](#fenced).'
   },
   {
@@ -315,7 +328,7 @@ export const alerts: readonly Alert[] = [
     meaning: 'MQTT clients send events that are refused, and MQTT can\'t report it to them; `reason` says what is ' +
       'wrong.',
     impact: 'Those readings are in no answer. They are stored as dead letters.',
-    diagnosis: '`relay dead-letters list --since 1h` shows the principal of each.',
+    diagnosis: '`npm run relay -- dead-letters list --since 1h` shows the principal of each.',
     action: '[Dead letters](#dead-letters).'
   },
   {
@@ -327,7 +340,9 @@ export const alerts: readonly Alert[] = [
     when: 'more than 10 % of readings arrive in another partition than their device\'s home, for an hour',
     meaning: 'Producers hash keys differently from Kafka\'s own clients, or send no keys.',
     impact: 'Answers are right. Forwarding costs time and writes.',
-    diagnosis: 'Which producers send them, and their partitioner.',
+    diagnosis: 'Which producers send them, and their partitioner: `kafka-console-consumer.sh --bootstrap-server ' +
+      '"$KAFKA_BOOTSTRAP_SERVERS" --topic iot-events --max-messages 20 --property print.partition=true --property ' +
+      'print.key=true`.',
     action: 'Set their partitioner to murmur2 ([why](ingest.md#what-makes-two-readings-one)).'
   },
   {
@@ -346,7 +361,9 @@ export const alerts: readonly Alert[] = [
     when: `over ${INGEST_BYTES_HALF / 2 ** 20} MiB of events wait for the event log (half of the default of \`INGEST_IN_FLIGHT_MAX_BYTES\`), for 2 minutes`,
     meaning: 'The event log is slower than its producers.',
     impact: 'At the limit events are refused with `RELAY_INGEST_BUSY`.',
-    diagnosis: 'The event log: disk, network, lagging replicas.',
+    diagnosis: 'The event log: disk and network (`df -h; iostat -x 5 2`), and with Kafka *Relay: Kafka*: request ' +
+      'time, ' +
+      'under-replicated partitions.',
     action: 'Give the event log more resources, or the senders a smaller budget.'
   },
   {
@@ -356,7 +373,7 @@ export const alerts: readonly Alert[] = [
     when: 'more than one MQTT connection per second fails to log in, for 10 minutes',
     meaning: 'Attackers try tokens or hold connections, or many clients have a wrong token.',
     impact: 'None for known clients; pending connections are limited per address.',
-    diagnosis: 'The lines with `audit` in the log of the API: addresses.',
+    diagnosis: 'The lines with `audit` in the [log](#commands) of the API: addresses.',
     action: 'Give clients the right token, or block the addresses ([security](security.md)).'
   },
   {
@@ -365,7 +382,7 @@ export const alerts: readonly Alert[] = [
     when: 'an MQTT connection failed inside Relay',
     meaning: 'An unexpected error closed one connection, nothing else.',
     impact: 'That client reconnects.',
-    diagnosis: 'The log of the API: `an MQTT connection failed`, with the error.',
+    diagnosis: 'The [log](#commands) of the API: `an MQTT connection failed`, with the error.',
     action: 'Report it.'
   },
   {
@@ -374,7 +391,9 @@ export const alerts: readonly Alert[] = [
     when: `the replica lags over ${REPLICA_LAG_MAX_S} s (the default of \`DATABASE_REPLICA_LAG_MAX_MS\`) or is unreachable (\`Inf\`), for 2 minutes`,
     meaning: 'Replication has stopped, or the replica is down.',
     impact: 'Answers come from the primary, which carries the load of both.',
-    diagnosis: 'The log of the replica; `pg_stat_replication` on the primary.',
+    diagnosis: 'The log of the replica, and on the primary `select application_name, state, replay_lag, ' +
+      'pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) as bytes from pg_stat_replication;`: no row means that it ' +
+      'is not connected.',
     action: 'Restore it; after a restore of the primary create it again ([Restored database](#restored-database)).'
   },
   {
@@ -384,7 +403,7 @@ export const alerts: readonly Alert[] = [
     when: '10 streams in 15 minutes were closed because their clients are slow',
     meaning: 'Clients don\'t read their streams as fast as rollups change.',
     impact: 'They reconnect and continue where they were.',
-    diagnosis: 'Which callers, from the log of the API.',
+    diagnosis: 'Which callers, from the [log](#commands) of the API.',
     action: 'Fix those clients, or raise `STREAM_BUFFER_MAX_BYTES`.'
   },
   {
@@ -394,7 +413,7 @@ export const alerts: readonly Alert[] = [
     when: '10 answers in 15 minutes were stopped before they were complete',
     meaning: '`deadline`: they take longer than allowed. `stalled`: their clients do not read them.',
     impact: 'Those clients get no complete answer.',
-    diagnosis: 'Which callers and routes, from the log of the API.',
+    diagnosis: 'Which callers and routes, from the [log](#commands) of the API.',
     action: 'Raise `ANSWER_TIMEOUT_MS` or `ANSWER_STALL_MS`, or have callers use shorter ranges.'
   },
   {
@@ -403,7 +422,7 @@ export const alerts: readonly Alert[] = [
     when: `${LONG_ANSWERS_MAX} long answers (the default of \`LONG_ANSWERS_MAX\`) are in progress, for 10 minutes`,
     meaning: 'Exports wait for each other; short answers do not.',
     impact: 'Further exports are refused with `RELAY_ANSWERS_BUSY`.',
-    diagnosis: 'Which callers, from the log of the API.',
+    diagnosis: 'Which callers, from the [log](#commands) of the API.',
     action: 'Talk to those callers, or raise `LONG_ANSWERS_MAX`.'
   },
   {
@@ -415,6 +434,106 @@ export const alerts: readonly Alert[] = [
     impact: 'Its requests get a 429; other callers are not affected.',
     diagnosis: 'The labels `caller` and `budget`: [the budgets](security.md#budgets).',
     action: 'Tell its owner, or raise the setting that `RELAY_BUDGET_EXCEEDED` names.'
+  },
+  {
+    name: 'RelayArchiveFailing',
+    rules: ticket(10 * MINUTE, time => {
+      const grows = (name: string) =>
+        `sum by (namespace) (increase(pg_archive_${name}_total[${time(10 * MINUTE)}])) > 0`
+      return `${grows('failures')}\nunless ${grows('files')}`
+    }),
+    when: 'PostgreSQL could archive no WAL file for 10 minutes, and its attempts fail',
+    meaning: '`archive_command` fails. PostgreSQL tries again for as long as it takes.',
+    impact: 'A restore ends at the last archived file. WAL stays on the disk of the server, which fills up in the end.',
+    diagnosis: '`select last_failed_wal, last_failed_time from pg_stat_archiver;` and the lines with ' +
+      '`archive command failed` in the log of PostgreSQL.',
+    action: 'Make room in the archive, or mount it again, or correct `archive_command` ' +
+      '([Archive the WAL](disaster-recovery.md#archive-the-wal)). Files that wait are archived by themselves. ' +
+      'Delete nothing in `pg_wal`.'
+  },
+  {
+    name: 'RelayArchiveBehind',
+    rules: ticket(15 * MINUTE, () => `max by (namespace) (pg_archive_ready_files) > ${ARCHIVE_FILES_MAX}`),
+    when: `more than ${ARCHIVE_FILES_MAX} WAL files (${ARCHIVE_FILES_MAX * WAL_FILE_MB} MB) wait for the archive, for 15 minutes`,
+    meaning: '`archive_command` hangs, fails, or is slower than WAL is written.',
+    impact: 'A restore lacks what waits. WAL stays on the disk of the server, which fills up in the end.',
+    diagnosis: '`select archived_count, failed_count, last_archived_time from pg_stat_archiver;`: a count that grows ' +
+      'means slow or failing. If none grows, `ps -C cp,sync -o pid,etime,args` on the host of the database shows the ' +
+      'command that hangs.',
+    action: 'End a command that hangs: PostgreSQL starts it again. For a slow archive use a faster disk or network.'
+  },
+  {
+    name: 'RelayBackupOld',
+    rules: ticket(5 * MINUTE, () =>
+      `time() - max by (namespace) (pg_base_backup_finish_time_seconds) > ${BACKUP_AGE_MAX_S}`),
+    when: `the last base backup of the database is older than ${BACKUP_AGE_MAX_S / HOUR} hours`,
+    meaning: 'No base backup has ended since then, also none for a new replica. A server that archives no WAL ' +
+      'reports none.',
+    impact: 'A restore takes longer with every day of WAL. It is impossible if WAL since that backup was deleted.',
+    diagnosis: 'The log of the job that makes backups; `ls -d "$BACKUPS"/*Z` on the host of the database.',
+    action: 'Take one now: [Take a base backup](disaster-recovery.md#take-a-base-backup). Then repair the job.'
+  },
+  {
+    name: 'RelayKafkaOffline',
+    rules: page(2 * MINUTE, () => 'max by (namespace) (kafka_controller_kafkacontroller_offlinepartitionscount) > 0'),
+    when: 'partitions of Kafka have no leader for 2 minutes',
+    meaning: 'All brokers that have the newest records of these partitions are away.',
+    impact: 'Events of their devices are neither accepted nor counted. Other partitions work.',
+    diagnosis: '`kafka-topics.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --describe --unavailable-partitions` ' +
+      'lists them, and the brokers that they need (`Replicas`).',
+    action: 'Start those brokers; their logs say why they stopped (a full disk: make room first). If their disks are ' +
+      'gone for good: [Topic lost](disaster-recovery.md#topic-lost). An election of another broker loses ' +
+      'acknowledged events.'
+  },
+  {
+    name: 'RelayKafkaUnderReplicated',
+    rules: ticket(10 * MINUTE, () => 'max by (namespace) (kafka_server_replicamanager_underreplicatedpartitions) > 0'),
+    when: 'partitions of Kafka have fewer replicas in sync than configured, for 10 minutes',
+    meaning: 'A broker is away, or too slow to follow.',
+    impact: 'None so far. If one more broker fails, events are refused.',
+    diagnosis: '`kafka-topics.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --describe ' +
+      '--under-replicated-partitions`: ' +
+      'the broker that is in `Replicas` and not in `Isr`.',
+    action: 'Start that broker, or give it more disk, network or memory. It catches up by itself.'
+  },
+  {
+    name: 'RelayKafkaDiskFailed',
+    rules: ticket(2 * MINUTE, () => 'max by (namespace) (kafka_log_logmanager_offlinelogdirectorycount) > 0'),
+    when: 'a broker of Kafka has stopped using one of its data folders for 2 minutes',
+    meaning: 'Its disk is full or broken. A broker whose only folder fails stops.',
+    impact: 'The replicas in that folder are away.',
+    diagnosis: '`df -h` on that broker (the label `instance`), and `Stopping serving logs in dir` in its log.',
+    action: 'Make room or replace the disk, then restart that broker. For a full disk lower the retention: ' +
+      '`kafka-configs.sh --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --alter --entity-type topics ' +
+      '--entity-name iot-events --add-config retention.ms=86400000`, but not below the longest outage of processors ' +
+      'that it must last.'
+  },
+  {
+    name: 'RelayEventsSlow',
+    rules: ticket(10 * MINUTE, time => 'histogram_quantile(0.99, sum by (namespace, le) ' +
+      `(rate(relay_api_request_duration_seconds_bucket{route="/api/v1/events"}[${time(5 * MINUTE)}]))) > 1`),
+    when: 'the 99th percentile of requests with events takes over 1 s, for 10 minutes',
+    meaning: 'The event log takes long to make events durable, or clients send them slowly.',
+    impact: 'Devices wait for their answers. Nothing is lost.',
+    diagnosis: 'With Kafka, *Request time* of *Relay: Kafka*: high for `Produce` means its disks or replicas, ' +
+      'low means the network between API and Kafka, or clients. With the event log in PostgreSQL ' +
+      '`relay_write_seconds` ' +
+      'is high as well.',
+    action: 'Give the event log faster disks or network. For slow clients nothing is to be done here.'
+  },
+  {
+    name: 'RelayTraceSpansDropped',
+    rules: ticket(10 * MINUTE, time => 'sum by (namespace, program) ' +
+      `(increase(relay_trace_spans_total{outcome="dropped"}[${time(5 * MINUTE)}])) > 0`),
+    when: 'a program has dropped spans of traces for 10 minutes',
+    meaning: 'The collector of traces is unreachable or slow, or refuses spans. Nothing waits for it.',
+    impact: 'Traces are incomplete or missing. Requests and rollups are not affected.',
+    diagnosis: 'The line `could not export spans` in the [log](#commands) of that program has the reason; without ' +
+      'such a line the ' +
+      'collector is slower than the spans are made.',
+    action: 'Check that the collector runs, and that `OTEL_EXPORTER_OTLP_ENDPOINT` and ' +
+      '`OTEL_EXPORTER_OTLP_HEADERS` are right. For too many spans lower `TRACE_RATIO`; ' +
+      '`npm run relay -- trace list` shows the devices that are traced on demand. [Tracing](tracing.md).'
   },
   {
     name: 'RelayEventsSkipped',

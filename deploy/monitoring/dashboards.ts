@@ -1,7 +1,7 @@
 /**
  * The dashboards of Grafana: an overview, and one per program and server.
  *
- *     overview ──▶ processor, API, event log, PostgreSQL ──▶ runbook
+ *     overview ──▶ processor, API, event log, PostgreSQL, Kafka, backups ──▶ runbook
  *
  * Each panel lists its alarms and is red where they fire; both come from `alerts.ts`.
  */
@@ -58,6 +58,19 @@ const freshness = graph(
 const inFlight = graph(
   'Events waiting for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
   watched('RelayIngestMemory')
+)
+/** The requests of Relay, as Kafka's exporter has them. */
+const READ_OR_WRITE = 'quantile="0.99",request=~"Produce|Fetch"'
+
+/** A counter of Kafka, per second, of all its topics. Without the label it is the sum of these. */
+const ofTopics = (name: string, legend: string, by = ''): Query => query(
+  `sum ${by === '' ? '' : `by (${by}) `}(rate(kafka_server_brokertopicmetrics_${name}_total` +
+  `${by === '' ? '{topic=""}' : '{topic!=""}'}[$__rate_interval]))`, legend
+)
+
+const spans = graph(
+  'Spans of traces', 'ops', [perSecond('relay_trace_spans_total', '{{program}}: {{outcome}}', 'program, outcome')],
+  { alarms: ['RelayTraceSpansDropped'] }
 )
 
 export const dashboards: readonly Dashboard[] = [
@@ -161,7 +174,8 @@ export const dashboards: readonly Dashboard[] = [
           graph('Partition takeovers', 'short', [
             within('relay_takeovers_total', '15m', 'takeovers'), within('relay_fenced_total', '15m', 'partitions')
           ], { alarms: ['RelayTakeovers'] }),
-          connectionsOf('relay-processor')
+          connectionsOf('relay-processor'),
+          spans
         ]
       },
       {
@@ -188,7 +202,7 @@ export const dashboards: readonly Dashboard[] = [
           graph(
             'Answer time by route', 's',
             quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
-            { alarms: ['RelayAnswersSlow'] }
+            { alarms: ['RelayAnswersSlow', 'RelayEventsSlow'] }
           ),
           graph(
             'Answers in progress', 'short', [total('relay_api_answers', '{{length}}', 'length')],
@@ -254,7 +268,8 @@ export const dashboards: readonly Dashboard[] = [
           ], { alarms: ['RelayStaleAnswers'] }),
           graph('Replica lag', 's', [query(of('relay_api_replica_lag_seconds'), '{{instance}}', 'no replica')],
             watched('RelayReplicaBehind')),
-          connectionsOf('relay-api')
+          connectionsOf('relay-api'),
+          spans
         ]
       },
       { title: 'Process', panels: processOf('relay-api') }
@@ -345,6 +360,102 @@ export const dashboards: readonly Dashboard[] = [
           graph('Restores, restarts and failovers detected', 'short', [
             within('relay_api_history_changes_total', '1h', 'API'),
             within('relay_history_changes_total', '1h', 'processor')
+          ])
+        ]
+      }
+    ]
+  },
+  {
+    uid: 'relay-kafka',
+    title: 'Relay: Kafka',
+    about: 'The brokers, from their own metrics (JMX, job `kafka`).',
+    rows: [
+      {
+        title: 'Replicas',
+        panels: [
+          graph('Partitions without a leader', 'short', [
+            query('max(kafka_controller_kafkacontroller_offlinepartitionscount)', 'partitions')
+          ], watched('RelayKafkaOffline')),
+          graph('Under-replicated partitions', 'short', [query(
+            'max by (instance) (kafka_server_replicamanager_underreplicatedpartitions)', '{{instance}}')],
+          watched('RelayKafkaUnderReplicated')),
+          graph('Partitions below min.insync.replicas', 'short', [query(
+            'max by (instance) (kafka_server_replicamanager_underminisrpartitioncount)', '{{instance}}')]),
+          graph('Brokers', 'short', [
+            query('max(kafka_controller_kafkacontroller_activebrokercount)', 'active'),
+            query('max(kafka_controller_kafkacontroller_fencedbrokercount)', 'fenced'),
+            query('sum(kafka_controller_kafkacontroller_activecontrollercount)', 'controllers that lead')
+          ]),
+          graph('Replicas that fell behind', 'short', [query(
+            'sum by (instance) (increase(kafka_server_replicamanager_isrshrinks_total[15m]))', '{{instance}}')])
+        ]
+      },
+      {
+        title: 'Requests',
+        panels: [
+          graph('Request time', 's', [query(
+            `max by (request) (kafka_network_requestmetrics_totaltimems{${READ_OR_WRITE}}) / 1000`, 'p99 {{request}}'
+          )]),
+          graph('Time of requests in the queue', 's', [query(
+            `max by (request) (kafka_network_requestmetrics_requestqueuetimems{${READ_OR_WRITE}}) / 1000`,
+            'p99 {{request}}'
+          )]),
+          graph('Idle request handlers', 'percentunit', [
+            query(
+              'min by (instance) (kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent)', '{{instance}}'
+            )
+          ]),
+          graph('Failed requests', 'ops', [
+            ofTopics('failedproducerequests', 'Produce'), ofTopics('failedfetchrequests', 'Fetch')
+          ])
+        ]
+      },
+      {
+        title: 'Data',
+        panels: [
+          graph('Records in', 'ops', [ofTopics('messagesin', '{{topic}}', 'topic')]),
+          graph('Bytes', 'bytes', [ofTopics('bytesin', 'in per second'), ofTopics('bytesout', 'out per second')]),
+          graph('Disk used by topic', 'bytes', [
+            query('sum by (instance, topic) (kafka_log_log_size)', '{{instance}} {{topic}}')
+          ]),
+          graph('Data folders that failed', 'short', [query(
+            'max by (instance) (kafka_log_logmanager_offlinelogdirectorycount)', '{{instance}}')],
+          watched('RelayKafkaDiskFailed')),
+          graph('Memory', 'bytes', [query('sum by (instance) (jvm_memory_used_bytes{job="kafka"})', '{{instance}}')])
+        ]
+      }
+    ]
+  },
+  {
+    uid: 'relay-backups',
+    title: 'Relay: backups',
+    about: 'What a restore could use: base backup, archived WAL, replicas. From the exporter of PostgreSQL.',
+    rows: [
+      {
+        title: 'Backups',
+        panels: [
+          number('Age of the last base backup', 's', [query('time() - max(pg_base_backup_finish_time_seconds)', 'age')],
+            watched('RelayBackupOld')),
+          number('Age of the last archived WAL file', 's', [query('max(pg_archive_last_age_seconds)', 'age')]),
+          graph('Archived WAL files', 'short', [
+            query('sum(increase(pg_archive_files_total[15m]))', 'archived'),
+            query('sum(increase(pg_archive_failures_total[15m]))', 'failed attempts')
+          ], { alarms: ['RelayArchiveFailing'] }),
+          graph('WAL files that wait for the archive', 'short', [query('max(pg_archive_ready_files)', 'files')],
+            watched('RelayArchiveBehind')),
+          graph('WAL on the disk of the server', 'bytes', [query('max(pg_archive_wal_bytes)', 'bytes')])
+        ]
+      },
+      {
+        title: 'Replicas',
+        panels: [
+          graph('Lag of replicas', 'bytes', [query(
+            'max by (application_name, client) (pg_replica_lag_bytes)', '{{application_name}} {{client}}'
+          )]),
+          graph('Lag of the replica that APIs read', 's', [query(
+            of('relay_api_replica_lag_seconds'), '{{instance}}', 'no replica')], watched('RelayReplicaBehind')),
+          graph('Restores, restarts and failovers detected', 'short', [
+            within('relay_api_history_changes_total', '24h', 'API')
           ])
         ]
       }

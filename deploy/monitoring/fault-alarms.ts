@@ -101,6 +101,42 @@ export const faultAlarms = {
     eventLog: 'kafka',
     isTriedAlways: false
   },
+  'kafka-slow': {
+    what: 'Kafka takes a second for each request',
+    pages: [],
+    laterPages: [],
+    tickets: ['RelayEventsSlow'],
+    withinMinutes: 25,
+    eventLog: 'kafka',
+    isTriedAlways: false
+  },
+  'kafka-disk-full': {
+    what: 'the disk of Kafka is full, so it stops',
+    pages: ['RelayEventsNotAccepted'],
+    laterPages: ['RelayProbeFailing', 'RelayFlushStalled'],
+    tickets: ['RelayServerAway', 'RelayDegraded'],
+    withinMinutes: 7,
+    eventLog: 'kafka',
+    isTriedAlways: false
+  },
+  'database-disk-full': {
+    what: 'the disk of PostgreSQL is full; Kafka has room',
+    pages: ['RelayFlushStalled'],
+    laterPages: ['RelayProbeFailing', 'RelayAnswersFailing'],
+    tickets: ['RelayDegraded', 'RelayDatabaseRefuses'],
+    withinMinutes: 10,
+    eventLog: 'kafka',
+    isTriedAlways: false
+  },
+  'collector-away': {
+    what: 'the collector of traces is unreachable',
+    pages: [],
+    laterPages: [],
+    tickets: ['RelayTraceSpansDropped'],
+    withinMinutes: 20,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
   'database-restored': {
     what: 'an older copy of the database is restored, and Kafka still has the events it lacks',
     pages: [],

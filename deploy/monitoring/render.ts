@@ -71,7 +71,8 @@ export const anchorOf = ({ name }: Alert) => name.toLowerCase()
 /** The metrics in an expression; those of histograms without Prometheus's suffixes. */
 export function metricsOf (expr: string): string[] {
   const withoutTexts = expr.replace(/"[^"]*"/g, '""')
-  const names = [...withoutTexts.matchAll(/\b(up|relay_\w+)\b/g)].map(it => it[1].replace(/_(?:bucket|count|sum)$/, ''))
+  const names = [...withoutTexts.matchAll(/\b(up|(?:relay|pg|kafka)_\w+)\b/g)]
+    .map(it => it[1].startsWith('relay_') ? it[1].replace(/_(?:bucket|count|sum)$/, '') : it[1])
   return [...new Set(names)]
 }
 

@@ -11,6 +11,7 @@ import { parse } from 'yaml'
 
 import { skipWithout } from '../../test-support/debian-tool.ts'
 import { alerts } from '../monitoring/alerts.ts'
+import { readOverlay } from './support/cluster.ts'
 import { environmentOf, readCompose } from './support/compose.ts'
 import { environmentOf as environmentOfImage, ROOT } from './support/dockerfile.ts'
 
@@ -61,7 +62,20 @@ suite('Prometheus', () => {
     assert.equal(targets.get('relay-probe'), `probe:${port}`)
     assert.ok(services.probe.command!.includes('--metrics-host=0.0.0.0'))
     assert.equal(targets.get('postgres'), 'postgres-exporter:9187')
-    for (const at of targets.values()) assert.ok(at.split(':')[0] in services, at)
+    for (const [job, at] of targets) assert.ok(job === 'kafka' || at.split(':')[0] in services, at)
+  })
+
+  test('finds the metrics of Kafka by a name that only compose.kafka-metrics.yaml gives, at the port of its agent', () => {
+    const { kafka } = readOverlay('compose.kafka-metrics.yaml').services
+    const [, port, rules] = /^-javaagent:\/opt\/exporter\/agent\.jar=(\d+):\/opt\/exporter\/(\S+)$/.exec(environmentOf(kafka).KAFKA_OPTS)!
+    assert.equal(targets.get('kafka'), `${kafka.networks!.default.aliases[0]}:${port}`)
+    const context = (kafka.build as { readonly context: string }).context
+    const dockerfile = readFileSync(join(ROOT, context, 'Dockerfile'), 'utf8')
+    assert.equal(/^FROM (.*)$/m.exec(dockerfile)![1], services.kafka.image)
+    assert.ok(dockerfile.includes(`COPY ${rules} /opt/exporter/`) && existsSync(join(ROOT, context, rules)))
+    const pom = readFileSync(join(ROOT, 'relay-stack/kafka/exporter/pom.xml'), 'utf8')
+    const version = /jmx_prometheus_javaagent<\/artifactId>\s*<version>([^<]+)/.exec(pom)![1]
+    assert.ok(dockerfile.includes(`/${version}/jmx_prometheus_javaagent-${version}.jar`))
   })
 
   test('calls the Alertmanager, and keeps what budgets are counted of', () => {
@@ -120,6 +134,13 @@ suite('Grafana', () => {
     assert.ok(readdirSync(mounted(options.path)).length >= 6)
     assert.ok(existsSync(mounted(String(services.grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH))))
   })
+})
+
+test('the exporter measures backups as well', () => {
+  const exporter = services['postgres-exporter']
+  const path = environmentOf(exporter).PG_EXPORTER_EXTEND_QUERY_PATH
+  const [from] = exporter.volumes!.map(it => it.split(':')).find(([, to]) => to === path)!
+  assert.ok(existsSync(join(ROOT, from)))
 })
 
 test('the exporter logs in as PostgreSQL was set up, and the probe with a token that the API takes', () => {

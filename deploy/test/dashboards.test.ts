@@ -9,15 +9,18 @@ import { suite, test } from 'node:test'
 
 import { parser } from '@prometheus-io/lezer-promql'
 import getPort from 'get-port'
+import { createLogger, openEventLog } from 'relay-common'
 
+import { openOwnKafka } from '../../relay-common/test/support/local-kafka.ts'
+import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { until } from '../../test-support/until.ts'
 import { alerts } from '../monitoring/alerts.ts'
 import { dashboards } from '../monitoring/dashboards.ts'
 import { addressOf, placeOf, places, renderDashboard } from '../monitoring/grafana.ts'
 import type { Query } from '../monitoring/panels.ts'
-import { ruleGroups } from '../monitoring/render.ts'
+import { metricsOf, ruleGroups } from '../monitoring/render.ts'
 import { ROOT } from './support/dockerfile.ts'
-import { withPrometheus } from './support/prometheus.ts'
+import { startPrometheus, withPrometheus, type Prometheus } from './support/prometheus.ts'
 import { openWatchedSite } from './support/watched-site.ts'
 
 const folder = join(ROOT, 'deploy/monitoring/dashboards')
@@ -138,27 +141,59 @@ test('each query is PromQL', () => {
   }
 })
 
-test('a site that is well fills every panel', { ...withPrometheus, timeout: 240_000 }, async t => {
-  const mqttPort = String(await getPort({ host: '127.0.0.1' }))
-  await using site = await openWatchedSite(t, {
-    isSimulated: true,
-    environment: url => ({ MQTT_PORT: mqttPort, DATABASE_REPLICA_URL: url }),
-    watch: { intervalMs: 1_500 }
-  })
-  const hasExporter = (await site!.prometheus.query('pg_up == 1')).length > 0
-  assert.ok(hasExporter || !process.env.CI)
-  const asked = queries.filter(({ query }) => hasExporter || !query.expr.includes('pg_'))
+/** Waits until each query has values. */
+async function untilFilled (prometheus: Prometheus, asked: typeof queries): Promise<void> {
   let empty: string[] = []
   await until(() => `panels to have values; these have none: ${empty.join('; ')}`, async () => {
     empty = []
     for (const { query, where } of asked) {
-      const samples = await site!.prometheus.query(sent(query))
+      const samples = await prometheus.query(sent(query))
       if (query.emptyAsLong === undefined && !samples.some(it => Number.isFinite(it.value))) empty.push(where)
     }
     return empty.length === 0
   }, 90_000)
   // what has no values as long as all is well is there all the same, and not a name that was changed
-  const names = await site!.prometheus.names()
+  const names = await prometheus.names()
   const named = asked.flatMap(({ query, where }) => read(sent(query)).metrics.map(metric => ({ metric, where })))
   assert.deepEqual(named.filter(it => it.metric !== 'ALERTS' && !names.has(it.metric)), [])
+}
+
+/** Metrics of servers that alarms are about. */
+const metricsOfAlarms = [...new Set(ruleGroups().flatMap(it => it.rules).flatMap(it => metricsOf(it.expr)))]
+
+const isOfKafka = ({ query }: { readonly query: Query }) => /\bkafka_|job="kafka"/.test(query.expr)
+
+test('a site that is well fills every panel', { ...withPrometheus, timeout: 240_000 }, async t => {
+  const mqttPort = String(await getPort({ host: '127.0.0.1' }))
+  await using site = await openWatchedSite(t, {
+    isSimulated: true, isBackedUp: true, environment: { MQTT_PORT: mqttPort }, watch: { intervalMs: 1_500 }
+  })
+  const { prometheus } = site!
+  const hasExporter = (await prometheus.query('pg_up == 1')).length > 0
+  assert.ok(hasExporter || !process.env.CI)
+  const asked = queries.filter(it => !isOfKafka(it))
+    .filter(({ query }) => hasExporter || !query.expr.includes('pg_'))
+  await untilFilled(prometheus, asked)
+  if (!hasExporter) return
+  const names = await prometheus.names()
+  assert.deepEqual(metricsOfAlarms.filter(it => it.startsWith('pg_') && !names.has(it)), [])
+})
+
+test('a Kafka that is well fills every panel about it', { ...withPrometheus, timeout: 240_000 }, async t => {
+  const metricsPort = await getPort({ host: '127.0.0.1' })
+  const kafka = await openOwnKafka(t, { metricsPort })
+  if (!kafka) return
+  const config = readProcessorConfig({ EVENT_LOG: 'kafka', KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers })
+  const eventLog = await openEventLog(config, undefined, createLogger('test', 'silent'))
+  t.after(() => eventLog.close())
+  const topic = { name: 'panels', partitions: 2, retentionMs: 3_600_000, replicationFactor: -1 }
+  await eventLog.ensureTopic(topic)
+  const producer = await eventLog.openProducer()
+  t.after(() => producer.close())
+  await using prometheus = await startPrometheus({ jobs: { kafka: metricsPort }, intervalMs: 1_500 })
+  const sending = setInterval(() => { producer.send('panels', [{ key: 'a', value: 'b' }]).catch(() => {}) }, 200)
+  t.after(() => clearInterval(sending))
+  await untilFilled(prometheus, queries.filter(isOfKafka))
+  const names = await prometheus.names()
+  assert.deepEqual(metricsOfAlarms.filter(it => it.startsWith('kafka_') && !names.has(it)), [])
 })

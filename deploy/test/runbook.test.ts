@@ -6,6 +6,7 @@ import { test } from 'node:test'
 
 import { deadLetterHeaders, deadLetterReasons, errorCodes, gapKinds } from 'relay-common'
 
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { ROOT } from './support/dockerfile.ts'
 import { programs } from './support/programs.ts'
 
@@ -61,4 +62,13 @@ test('kinds of gaps are those that are written down', () => {
 test('links lead to headings that are there', () => {
   const headings = [...page.matchAll(/^###? (.*)$/gm)].map(it => it[1].toLowerCase().replaceAll(' ', '-'))
   for (const [, anchor] of page.matchAll(/\]\(#([^)]*)\)/g)) assert.ok(headings.includes(anchor), anchor)
+})
+
+test('its queries run, by the owner of a database of this version', async t => {
+  const { database } = await openLocalPostgres(t)
+  const blocks = [...page.matchAll(/^ {4}(select [^;]+;)$/gm)].map(it => it[1])
+  const inline = [...page.matchAll(/`(select [^`]+;)`/g)].map(it => it[1])
+  const queries = [...new Set([...blocks, ...inline])].filter(it => !/NAME|pg_terminate/.test(it))
+  assert.ok(queries.length > 10, `${queries.length} queries`)
+  for (const it of queries) await database.query(it).catch(error => assert.fail(`${it}: ${error.message}`))
 })

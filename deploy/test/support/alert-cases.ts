@@ -467,6 +467,126 @@ export const alertCases: readonly AlertCase[] = [
     }
   },
   {
+    alert: 'RelayArchiveFailing',
+    severity: 'ticket',
+    fires: {
+      series: {
+        pg_archive_failures_total: '0x5 3+3x29 90x30', pg_archive_files_total: '0+1x5 5x30 5+1x30'
+      },
+      atMinute: 26,
+      endsAtMinute: 40
+    },
+    quiet: {
+      because: 'every other attempt fails, and then nothing is left to archive',
+      series: { pg_archive_failures_total: '0+1x30 30x30', pg_archive_files_total: '0+1x30 30x30' },
+      untilMinute: 60
+    }
+  },
+  {
+    alert: 'RelayArchiveBehind',
+    severity: 'ticket',
+    fires: { series: { pg_archive_ready_files: '1x5 17+1x30 0x10' }, atMinute: 24, endsAtMinute: 40 },
+    quiet: {
+      because: 'a checkpoint wrote a lot at once',
+      series: { pg_archive_ready_files: '1x5 60-6x9 1x60' },
+      untilMinute: 60
+    }
+  },
+  {
+    alert: 'RelayBackupOld',
+    severity: 'ticket',
+    stepMinutes: 10,
+    fires: {
+      series: { pg_base_backup_finish_time_seconds: '0x225 135000x20' }, atMinute: 36 * 60 + 20, endsAtMinute: 2_290
+    },
+    quiet: {
+      because: 'there is one a day, and a replica has none of its own',
+      series: {
+        'pg_base_backup_finish_time_seconds{instance="primary"}': '0x143 86400x143 172800x60',
+        'pg_base_backup_finish_time_seconds{instance="promoted"}': '0x360'
+      },
+      untilMinute: 3_400
+    }
+  },
+  {
+    alert: 'RelayKafkaOffline',
+    severity: 'page',
+    fires: gauge('kafka_controller_kafkacontroller_offlinepartitionscount'),
+    quiet: {
+      because: 'a leader moves to another broker',
+      series: { kafka_controller_kafkacontroller_offlinepartitionscount: '0x5 8 0x60' },
+      untilMinute: 60
+    }
+  },
+  {
+    alert: 'RelayKafkaUnderReplicated',
+    severity: 'ticket',
+    fires: {
+      series: { kafka_server_replicamanager_underreplicatedpartitions: '0x5 12x30 0x20' },
+      atMinute: 18,
+      endsAtMinute: 40
+    },
+    quiet: {
+      because: 'brokers are restarted one after the other',
+      series: {
+        'kafka_server_replicamanager_underreplicatedpartitions{instance="1"}': '0x5 12x3 0x5 12x3 0x40',
+        'kafka_server_replicamanager_underreplicatedpartitions{instance="2"}': '0x5 9x3 0x60'
+      },
+      untilMinute: 50
+    }
+  },
+  {
+    alert: 'RelayKafkaDiskFailed',
+    severity: 'ticket',
+    fires: gauge('kafka_log_logmanager_offlinelogdirectorycount'),
+    quiet: {
+      because: 'all brokers use their folders',
+      series: { 'kafka_log_logmanager_offlinelogdirectorycount{instance="1"}': '0x60' },
+      untilMinute: 60
+    }
+  },
+  {
+    alert: 'RelayEventsSlow',
+    severity: 'ticket',
+    fires: {
+      series: {
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="1"}': '0+60x30 1800x29 1800+60x60',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="2.5"}': '0+60x120',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="+Inf"}': '0+60x120'
+      },
+      atMinute: 50,
+      endsAtMinute: 75
+    },
+    quiet: {
+      because: 'questions take long, and events for two minutes',
+      series: {
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/aggregates",le="1"}': '0x120',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/aggregates",le="+Inf"}': '0+60x120',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="1"}': '0+60x30 1800x2 1860+60x60',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="2.5"}': '0+60x90',
+        'relay_api_request_duration_seconds_bucket{route="/api/v1/events",le="+Inf"}': '0+60x90'
+      },
+      untilMinute: 90
+    }
+  },
+  {
+    alert: 'RelayTraceSpansDropped',
+    severity: 'ticket',
+    fires: {
+      series: { 'relay_trace_spans_total{outcome="dropped",program="relay-api"}': '0x5 1+1x19 20x20' },
+      atMinute: 18,
+      endsAtMinute: 32
+    },
+    quiet: {
+      because: 'the collector was restarted, and a program too',
+      series: {
+        'relay_trace_spans_total{outcome="dropped",program="relay-api"}': '0x5 100 200x20 0x40',
+        'relay_trace_spans_total{outcome="exported",program="relay-api"}': '0+50x60'
+      },
+      untilMinute: 60
+    }
+  },
+  {
     alert: 'RelayEventsSkipped',
     severity: 'ticket',
     fires: { series: { relay_skipped_events_total: '0x5 7x60' }, atMinute: 9, endsAtMinute: 25 },

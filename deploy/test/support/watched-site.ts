@@ -2,7 +2,10 @@
  * A whole site on this machine, each part a process of its own, and a Prometheus that watches it:
  *
  *     devices, questions ──▶ way ──▶ API ──▶ event log ──▶ processor ──▶ PostgreSQL
- *     probe ─────────────────┘                                            └── exporter, where there is one
+ *     probe ─────────────────┘        │                        │           └── exporter, where there is one
+ *                                     └──────▶ collector ◀─────┘
+ *
+ * If the event log is Kafka, a way leads there as well. The disks of both servers are small, if asked for.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -22,20 +25,30 @@ import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
 import type { LocalPostgres } from '../../../relay-stack/src/postgres.ts'
 import { startProgram, type ProgramName, type RunningProgram } from '../../../relay-stack/src/program-process.ts'
 import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
+import { openOtlpReceiver } from '../../../test-support/otlp-receiver.ts'
 import { openOwnServers, type OwnServers } from '../../../test-support/own-servers.ts'
+import { openSmallDisk, type SmallDisk } from '../../../test-support/small-disk.ts'
 import { openTcpProxy, type TcpProxy } from '../../../test-support/tcp-proxy.ts'
 import { until } from '../../../test-support/until.ts'
 import { startPrometheus, type Prometheus, type PrometheusSettings } from './prometheus.ts'
 
 const host = '127.0.0.1'
 const LOAD_EVERY_MS = 100
+/** for a new cluster, its WAL, and some copies of it; and for segments and their indexes */
+const DATABASE_DISK_BYTES = 1024 * 2 ** 20
+const KAFKA_DISK_BYTES = 512 * 2 ** 20
 const relay = fileURLToPath(new URL('../../../relay-cli/src/main.ts', import.meta.url))
 const EXPORTER = 'prometheus-postgres-exporter'
+const exporterQueries = fileURLToPath(new URL('../../monitoring/postgres-queries.yml', import.meta.url))
 
 export interface WatchedSiteSettings {
   readonly eventLog?: 'postgres' | 'kafka'
   /** settings of all programs, beyond those that they need */
-  readonly environment?: (databaseUrl: string) => Readonly<Record<string, string>>
+  readonly environment?: Readonly<Record<string, string>>
+  /** the database archives its WAL, and has a base backup and a replica, which APIs use */
+  readonly isBackedUp?: boolean
+  /** PostgreSQL and Kafka have small disks */
+  readonly hasSmallDisks?: boolean
   /** a fleet of some devices as well */
   readonly isSimulated?: boolean
   readonly watch: Pick<PrometheusSettings, 'intervalMs' | 'scale' | 'budgetScale'>
@@ -63,6 +76,12 @@ export interface WatchedSite extends AsyncDisposable {
   restartDatabase (meanwhile: () => Promise<void>): Promise<void>
   /** undefined: the event log is in PostgreSQL */
   readonly kafka: OwnKafka | undefined
+  /** to Kafka, if there is one */
+  readonly wayToKafka: TcpProxy | undefined
+  /** to the collector of traces */
+  readonly wayToCollector: TcpProxy
+  /** undefined: they were not asked for */
+  readonly disks: { readonly database: SmallDisk, readonly kafka: SmallDisk } | undefined
   /** from clients to the API */
   readonly way: TcpProxy
   /** without that way */
@@ -81,21 +100,36 @@ export async function openWatchedSite (
   const folder = await mkdtemp(join(tmpdir(), 'relay-watched-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   await chmod(folder, 0o755)
-  const kafka = settings.eventLog === 'kafka' ? await openOwnKafka(t) : undefined
-  if (settings.eventLog === 'kafka' && !kafka) return undefined
-  const servers = await openOwnServers(t)
+  const disks = settings.hasSmallDisks
+    ? { database: await openSmallDisk(DATABASE_DISK_BYTES), kafka: await openSmallDisk(KAFKA_DISK_BYTES) }
+    : undefined
+  const found = settings.eventLog === 'kafka' ? await openKafkaBehind(t, opened, disks?.kafka.path) : undefined
+  const servers = await openOwnServers(t, disks?.database.path)
+  t.after(async () => { // hooks run in their order: both servers have ended by now
+    await disks?.database.close()
+    await disks?.kafka.close()
+  })
+  if (settings.eventLog === 'kafka' && !found) return undefined
+  const { kafka, wayToKafka } = found ?? {}
+  const collector = await openOtlpReceiver(t)
+  const wayToCollector = opened.adopt(await openTcpProxy(Number(new URL(collector.url).port)), it => it.close())
   const databasePort = await getPort({ host })
-  let database = await servers.start('watched', databasePort)
+  const parameters = settings.isBackedUp ? servers.archiving : []
+  let database = await servers.start('watched', databasePort, parameters)
+  const replica = settings.isBackedUp ? await startReplica(servers, database) : undefined
   const ports = { api: await getPort({ host }), metrics: await getPort({ host }), processor: await getPort({ host }) }
   const environment = {
     ...process.env,
     DATABASE_URL: database.url('postgres'),
     EVENT_LOG: kafka ? 'kafka' : 'postgres',
-    KAFKA_BOOTSTRAP_SERVERS: kafka?.bootstrapServers ?? '',
+    KAFKA_BOOTSTRAP_SERVERS: wayToKafka ? `${host}:${wayToKafka.port}` : '',
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${host}:${wayToCollector.port}`,
+    TRACE_RATIO: '1',
     EVENTS_PARTITIONS: '4',
     API_TOKENS: TOKEN,
     LOG_LEVEL: 'warn',
-    ...settings.environment?.(database.url('postgres'))
+    ...replica ? { DATABASE_REPLICA_URL: replica.url('postgres') } : {},
+    ...settings.environment
   }
   const startPart = async (name: ProgramName, own: Record<string, string>): Promise<Part> => {
     let running: RunningProgram
@@ -153,9 +187,12 @@ export async function openWatchedSite (
     async restartDatabase (meanwhile) {
       await database.close()
       await meanwhile()
-      database = await servers.start('watched', databasePort)
+      database = await servers.start('watched', databasePort, parameters)
     },
     kafka,
+    wayToKafka,
+    wayToCollector,
+    disks,
     way,
     post: poster(`http://${host}:${ports.api}`),
     sendRaw: async records => { await producer.send(config.EVENTS_TOPIC, records) },
@@ -182,12 +219,32 @@ function createProbe (url: string, port: number): Pick<Part, 'start' | 'stop'> {
   }
 }
 
+/** A broker whose clients go through a proxy. */
+async function openKafkaBehind (
+  t: TestContext, opened: AsyncDisposableStack, place: string | undefined
+): Promise<{ kafka: OwnKafka, wayToKafka: TcpProxy } | undefined> {
+  const port = await getPort({ host })
+  const wayToKafka = opened.adopt(await openTcpProxy(port), it => it.close())
+  const properties = [`advertised.listeners=PLAINTEXT://${host}:${wayToKafka.port}`]
+  const kafka = await openOwnKafka(t, { port, properties, place })
+  return kafka && { kafka, wayToKafka }
+}
+
+async function startReplica (servers: OwnServers, database: LocalPostgres): Promise<LocalPostgres> {
+  await servers.backUp('watched', database, 'replica')
+  return await servers.startStandby('replica', await getPort({ host }), database)
+}
+
 /** The exporter of PostgreSQL. @returns its port; undefined: this machine has none */
 async function startExporter (opened: AsyncDisposableStack, database: LocalPostgres): Promise<number | undefined> {
   if (skipWithout(EXPORTER)) return undefined
   const port = await getPort({ host })
-  const exporter = spawn(EXPORTER, [`--web.listen-address=${host}:${port}`],
-    { env: { ...process.env, DATA_SOURCE_NAME: `${database.url('postgres')}?sslmode=disable` }, stdio: 'ignore' })
+  const env = {
+    ...process.env,
+    DATA_SOURCE_NAME: `${database.url('postgres')}?sslmode=disable`,
+    PG_EXPORTER_EXTEND_QUERY_PATH: exporterQueries
+  }
+  const exporter = spawn(EXPORTER, [`--web.listen-address=${host}:${port}`], { env, stdio: 'ignore' })
   opened.defer(() => endProgram(exporter))
   return port
 }
