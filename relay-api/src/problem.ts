@@ -260,7 +260,8 @@ export function sendClientProblem (error: Error & { readonly code?: string }, so
   }
   const code = clientCodes[error.code ?? ''] ?? 'RELAY_REQUEST_INVALID'
   const { status } = errorCodes[code]
-  const said = new RelayError(code, `could not read the request: ${clientDetails[code] ?? 'its bytes are not HTTP'}`)
+  const why = error.code === 'HPE_INVALID_URL' ? urlDetail : clientDetails[code] ?? 'its bytes are not HTTP'
+  const said = new RelayError(code, `could not read the request: ${why}`)
   const requestId = crypto.randomUUID()
   const body = JSON.stringify(problemOf(said, status, requestId))
   endHard(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
@@ -273,6 +274,9 @@ const clientCodes: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'RELAY_REQUEST_TOO_SLOW',
   HPE_HEADER_OVERFLOW: 'RELAY_HEADERS_TOO_LARGE'
 }
+
+/** curl sends URLs as they are typed. */
+const urlDetail = 'its URL contains bytes beyond ASCII; percent-encode them as UTF-8, such as %C3%A9 for é'
 
 const clientDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_REQUEST_TOO_SLOW: 'it did not arrive in time', RELAY_HEADERS_TOO_LARGE: 'its headers are too long'

@@ -56,6 +56,8 @@ test('an answer states its range, its interval and its rows on the clock of the 
     }],
     next: null
   })
+  // with a plus sign that the URL decoded to a space
+  assert.equal((await get(api, `${day}&tz=Etc/GMT+3`)).json().tz, 'Etc/GMT+3')
 })
 
 test('without readings there are no rows, for a known device or not', async t => {

@@ -184,16 +184,23 @@ test('probes need no token, metrics are not served to clients, and requests are 
   }
 })
 
-test('bytes that are not HTTP get a problem too', async t => {
+test('bytes that are not HTTP get a problem too, which names a URL that is not encoded', async t => {
   const { app } = await openTestApi(t)
   const { port } = await listen(app, '127.0.0.1', 0, 'API_PORT')
-  const socket = connect(port, '127.0.0.1')
-  socket.write('NONSENSE\r\n\r\n')
-  let answer = ''
-  socket.on('data', chunk => { answer += chunk })
-  await once(socket, 'close', { signal: AbortSignal.timeout(10_000) })
-  assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\ncontent-type: application\/problem\+json/)
-  assert.equal(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).code, 'RELAY_REQUEST_INVALID')
+  for (const [bytes, detail] of [
+    ['NONSENSE\r\n\r\n', /bytes are not HTTP/],
+    ['GET /api/events/zone/Küche HTTP/1.1\r\nHost: relay\r\n\r\n', /its URL .*percent-encode/]
+  ] as const) {
+    const socket = connect(port, '127.0.0.1')
+    socket.write(bytes)
+    let answer = ''
+    socket.on('data', chunk => { answer += chunk })
+    await once(socket, 'close', { signal: AbortSignal.timeout(10_000) })
+    assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\ncontent-type: application\/problem\+json/)
+    const problem = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))
+    assert.equal(problem.code, 'RELAY_REQUEST_INVALID')
+    assert.match(problem.detail, detail)
+  }
 })
 
 test('a program that starts on an empty database migrates it; a port in use is reported', async t => {

@@ -12,6 +12,7 @@ import {
   quotientToDouble, squareRoot, toDouble, toUnits, UNIT_EXPONENT
 } from '../../relay-common/test/support/exact.ts'
 import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from '../../relay-common/test/support/values.ts'
+import { parseStatistics } from '../src/parameters/stats.ts'
 import { findStatistic } from '../src/query/statistics.ts'
 import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'
 
@@ -116,6 +117,11 @@ test('every number of a rollup is exact or within its error: of values of any si
       for (const it of percents) checkPercentile(it, rollup, counted)
     }), { numRuns: 1500 })
   assert.ok(greatest > 2 ** 49 && sketches > 50, `${greatest}, ${sketches}`)
+})
+
+test('a statistic that is requested in several spellings is one column', () => {
+  const columns = parseStatistics('p50,p99.9, p99.90,p050,p50.0,avg,p99.9,avg').flatMap(it => it.columns)
+  assert.deepEqual(columns, ['p50', 'p50Error', 'p99.9', 'p99.9Error', 'avg'])
 })
 
 test('a percentile has its requested name, in the shortest form', () => {

@@ -105,6 +105,27 @@ test('a range compared with the one before it, and with the same weekday', async
   assert.deepEqual([empty.status, empty.body.code], [404, 'RELAY_NO_DATA'])
 })
 
+test('a ranking and a comparison state their range where the stored data is coarser than requested', async t => {
+  const api = await openSite(t)
+  const dense = [0, 1, 2, 3, 4].map(n =>
+    ({ ...thermostat('d-1', 'Zone A', monday + 2 * HOUR_MS + n, n), sourcePartition: 9 }))
+  await writeEvents(api.database, dense, { readingsPerRowMax: 4 })
+  const ask = async (startMs: number, endMs: number) => {
+    const { body: { start, end } } = await api.ask('/api/v1/top', { ...range(startMs, endMs), stat: 'count' })
+    const { body } = await api.ask('/api/v1/compare', { ...range(startMs, endMs), stats: 'count' })
+    assert.deepEqual(body.range, { start, end })
+    return body as { range: object, against: object }
+  }
+  const minute = await ask(monday + 2 * HOUR_MS + 2, monday + 3 * HOUR_MS + 5) // its first minute stores no readings
+  assert.deepEqual(minute.range, range(monday + 2 * HOUR_MS, monday + 3 * HOUR_MS + 5))
+  assert.deepEqual(minute.against, range(monday + HOUR_MS - 1, monday + 2 * HOUR_MS + MINUTE_MS)) // it ends there
+
+  await api.database.query("update rollup_levels set retention = '10 days' where name = 'minute'")
+  const hours = await ask(monday + 10 * MINUTE_MS + 1, monday + 70 * MINUTE_MS + 1)
+  assert.deepEqual(hours.range, range(monday, monday + 2 * HOUR_MS))
+  assert.deepEqual(hours.against, range(monday - HOUR_MS, monday + HOUR_MS))
+})
+
 test('a distribution counts every reading once', async t => {
   const { ask } = await openSite(t)
   const hour = range(monday, monday + HOUR_MS)

@@ -1112,7 +1112,10 @@ export interface components {
             end: string;
             /** @description in rank order; ties by the bytes of their names */
             rows: components["schemas"]["RankedRow"][];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description of the range; wider than requested only where the stored data is coarser
+             */
             start: string;
             stat: string;
             /**
@@ -1201,6 +1204,7 @@ export interface components {
             type: string;
             zone: string;
         };
+        /** @description wider than requested only where the stored data is coarser */
         TimeRange: {
             /** Format: date-time */
             end: string;

@@ -32,7 +32,7 @@ export type IntervalQuery = Static<TObject<typeof intervalParameters>>
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
 export function parseZoneClock (tz: string): ZoneClock {
-  const clock = openZoneClock(tz)
+  const clock = openZoneClock(tz.replace(' ', '+')) // Etc/GMT+3, not percent-encoded in the URL
   if (clock) return clock
   throw new RelayError('RELAY_PARAMETER_INVALID',
     'tz must be an IANA time zone such as Europe/Berlin', { parameter: 'tz' })

@@ -20,12 +20,17 @@ export const Statistics = Type.String({
 export function parseStatistics (stats: string): Statistic[] {
   const names = [...new Set(stats.split(',').map(it => it.trim()))]
   if (names.length > STATISTICS_MAX) throw invalid(`stats has more than ${STATISTICS_MAX} names`)
-  return names.map(name => {
+  const statistics = new Map<string, Statistic>() // p50 and p50.0 are one, and would be one member of a row twice
+  for (const name of names) {
     const found = findStatistic(name)
-    if (found) return found
+    if (found) {
+      statistics.set(found.name, found)
+      continue
+    }
     throw invalid(`stats has ${name === '' ? 'an empty name' : name.slice(0, 64)}, but must be of ` +
       `${statisticNames.join(', ')}${didYouMean(name, statisticNames)}`)
-  })
+  }
+  return [...statistics.values()]
 }
 
 function invalid (message: string): RelayError {

@@ -23,6 +23,23 @@ export interface WholeRangeQuestion {
 const MAX_GAP_MS = HOUR_MS
 
 /**
+ * The range of an answer from rows of the whole range: the requested one, wider where the stored data is coarser.
+ * @param rows all of them; each may be wider still, if its first or last minute does not store its readings
+ */
+export function coverageOf (
+  { range, keptSince }: Pick<WholeRangeQuestion, 'range' | 'keptSince'>, rows: Iterable<TimeRange>
+): TimeRange {
+  const { coverage } = planRange(range, keptSince)
+  if (coverage.startMs >= coverage.endMs) return range // by retention nothing is left
+  let { startMs, endMs } = coverage
+  for (const row of rows) {
+    startMs = Math.min(startMs, row.startMs)
+    endMs = Math.max(endMs, row.endMs)
+  }
+  return { startMs, endMs }
+}
+
+/**
  * Reads one row of each group with readings in the range, one after the other, because there may be as many groups as
  * devices.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT

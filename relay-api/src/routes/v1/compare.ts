@@ -12,7 +12,7 @@ import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
 import { readKeptSince } from '../../query/kept-since.ts'
 import type { Statistic } from '../../query/statistics.ts'
-import { readWholeRange } from '../../query/whole-range.ts'
+import { coverageOf, readWholeRange } from '../../query/whole-range.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './parts.ts'
 
@@ -23,7 +23,7 @@ type Against = 'previous' | 'weekday'
 const NullableNumber = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
 const Range = Type.Object({
   start: Type.String({ format: 'date-time' }), end: Type.String({ format: 'date-time' })
-}, { title: 'TimeRange' })
+}, { title: 'TimeRange', description: 'wider than requested only where the stored data is coarser' })
 
 const schema = {
   operationId: 'compareRanges',
@@ -76,17 +76,21 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
       findGranted(source.database, asked, request.answer), readKeptSince(source.database)
     ])
 
-    const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {
-      const rows = readWholeRange(source, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })
-      const { done, value } = await rows.next() // at most one
-      return done ? undefined : value.numbers
+    const read = async (range: TimeRange) => {
+      const question = { selection, groupBy: undefined, statistics, range, keptSince, nowMs }
+      const { done, value } = await readWholeRange(source, question).next() // at most one
+      return { numbers: done ? undefined : value.numbers, range: coverageOf(question, done ? [] : [value]) }
     }
-    const [now, earlierNumbers] = await Promise.all([numbersOf(range), numbersOf(earlier)])
-    if (now === undefined && earlierNumbers === undefined) {
+    const [now, before] = await Promise.all([read(range), read(earlier)])
+    if (now.numbers === undefined && before.numbers === undefined) {
       throw new RelayError('RELAY_NO_DATA', 'no readings match this selection in either range')
     }
     reply.header('cache-control', 'private, no-cache')
-    return { range: render(range), against: render(earlier), stats: compare(statistics, now, earlierNumbers) }
+    return {
+      range: render(now.range),
+      against: render(before.range),
+      stats: compare(statistics, now.numbers, before.numbers)
+    }
   })
 }
 

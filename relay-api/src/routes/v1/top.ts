@@ -12,7 +12,7 @@ import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
 import { readKeptSince } from '../../query/kept-since.ts'
 import { findStatistic, statisticNames } from '../../query/statistics.ts'
-import { readWholeRange } from '../../query/whole-range.ts'
+import { coverageOf, readWholeRange } from '../../query/whole-range.ts'
 import type { V1Parts } from './parts.ts'
 
 const LIMIT_MAX = 1_000
@@ -37,7 +37,9 @@ const schema = {
   }),
   response: {
     200: Type.Object({
-      start: Type.String({ format: 'date-time' }),
+      start: Type.String({
+        format: 'date-time', description: 'of the range; wider than requested only where the stored data is coarser'
+      }),
       end: Type.String({ format: 'date-time' }),
       stat: Type.String(),
       rows: Type.Array(Type.Object({
@@ -74,7 +76,10 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
       limit, order === 'desc'
     )
     let unranked = 0
-    for await (const row of readWholeRange(source, { selection, groupBy, statistics, range, keptSince, nowMs })) {
+    const question = { selection, groupBy, statistics, range, keptSince, nowMs }
+    let covered = coverageOf(question, [])
+    for await (const row of readWholeRange(source, question)) {
+      covered = coverageOf(question, [covered, row])
       const [count, value, error = null] = row.numbers
       if (value === null) unranked++
       else ranking.add({ key: row.key, value, count: count!, error })
@@ -82,8 +87,8 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const hasError = statistic.columns[1]?.endsWith('Error')
     reply.header('cache-control', 'private, no-cache')
     return {
-      start: new Date(range.startMs).toISOString(),
-      end: new Date(range.endMs).toISOString(),
+      start: new Date(covered.startMs).toISOString(),
+      end: new Date(covered.endMs).toISOString(),
       stat,
       rows: ranking.best().map(({ key, value, error, count }) =>
         ({ [groupBy]: key, value, ...(hasError ? { error } : {}), count })),
