@@ -17,6 +17,11 @@ export interface KnownEnds {
   readonly offsets: readonly PartitionOffsets[]
 }
 
+/** When they were read, by a clock that is never set. */
+interface HeldEnds extends KnownEnds {
+  readonly readAtMs: number
+}
+
 export interface EventLogEnds {
   /** The log itself. @throws RelayError RELAY_EVENT_LOG_UNREACHABLE */
   open (): Promise<EventLog>
@@ -40,26 +45,27 @@ const AWAY_MS = 5_000
 
 export function openLogEnds (config: ApiConfig, database: Database, log: Logger): EventLogEnds {
   let opening: Promise<EventLog> | undefined
-  let ends: KnownEnds | undefined
+  let ends: HeldEnds | undefined
   let asking: Promise<void> | undefined
-  let awayUntilMs = 0
+  let awayUntilMs = -Infinity
   const closing = new AbortController()
 
   const open = () => (opening ??= openEventLog(config, database, log).catch(error => {
     opening = undefined
-    awayUntilMs = Date.now() + AWAY_MS
+    awayUntilMs = performance.now() + AWAY_MS
     throw error
   }))
   const ask = async () => {
     try {
       const eventLog = await open()
-      const atMs = Date.now()
+      const [atMs, readAtMs] = [Date.now(), performance.now()]
       const topic = await eventLog.describeTopic(config.EVENTS_TOPIC)
-      ends = topic && { atMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
-      if (ends === undefined) awayUntilMs = atMs + AWAY_MS
+      ends = topic &&
+        { atMs, readAtMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
+      if (ends === undefined) awayUntilMs = readAtMs + AWAY_MS
     } catch (error) {
       ends = undefined
-      awayUntilMs = Date.now() + AWAY_MS
+      awayUntilMs = performance.now() + AWAY_MS
       log.debug({ err: error }, 'could not read the end offsets of the event log')
     }
   }
@@ -73,18 +79,18 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
 
   return {
     async open () {
-      const isLeftAlone = closing.signal.aborted || (!opening && Date.now() < awayUntilMs)
+      const isLeftAlone = closing.signal.aborted || (!opening && performance.now() < awayUntilMs)
       if (isLeftAlone) throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', 'the event log did not answer a moment ago')
       return await open()
     },
     async read () {
-      const nowMs = Date.now()
-      if (ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS) return ends
+      const nowMs = performance.now()
+      if (ends !== undefined && nowMs - ends.readAtMs < ENDS_KEPT_MS) return ends
       if (nowMs < awayUntilMs) return undefined
       asking ??= ask().finally(() => { asking = undefined })
       const waiting = AbortSignal.any([closing.signal, AbortSignal.timeout(WAIT_MAX_MS)])
       await Promise.race([asking, delay(WAIT_MAX_MS, undefined, { signal: waiting, ref: false }).catch(() => {})])
-      return ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS ? ends : undefined
+      return ends !== undefined && nowMs - ends.readAtMs < ENDS_KEPT_MS ? ends : undefined
     },
     async appendedMs (partition, offset, endOffset) {
       if (!opening || closing.signal.aborted) return undefined

@@ -102,14 +102,14 @@ export function openReads (
   let isPrimaryUp = true
   let historyId: string | undefined
 
-  const lagMs = () => current === undefined ? Infinity : Date.now() - current.asOfMs
+  const lagMs = () => current === undefined ? Infinity : performance.now() - current.asOfMs
   /** the primary is unreachable, and the replica takes its place */
   const isAlone = () => !isPrimaryUp && current?.hasAll === true
   const isUsable = () => lagMs() <= lagMaxMs || isAlone()
   const giveUp = () => { current = undefined }
 
   const watchOnce = async () => {
-    const atMs = Date.now()
+    const atMs = performance.now() // by a clock that is never set
     try {
       const [{ at, history_id: found }] = await primary.query<{ at: string, history_id: string | null }>(`
         select (pg_current_wal_lsn() - '0/0')::text as at, ${CURRENT_HISTORY} as history_id`)

@@ -96,3 +96,29 @@ test('without a reachable log completeness is unknown, and answers still work', 
   const response = await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })
   assert.deepEqual([response.statusCode, response.json().completeThrough], [200, null])
 })
+
+test('after the clock was set back, readings are in answers as soon as before, and completeness is of the present', limit, async t => {
+  const site = (await openSite(t, 'postgres'))!
+  await using started = new AsyncDisposableStack()
+  const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
+  const app = started.adopt(await createApp(config, site.database, log), it => it.close())
+  const ask = async () => {
+    const url = '/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range'
+    const { rows: [row], completeThrough } = (await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })).json()
+    return { count: row?.count ?? 0, isComplete: completeThrough === '2024-01-02T00:00:00Z' }
+  }
+  const event = (value: number) => ({
+    deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value, timestampMs: Date.UTC(2024, 0, 1)
+  })
+  const processor = started.adopt(await startProcessor(site.config, log), it => it.close())
+  await send(site, [event(1)])
+  await until('the first reading', async () => (await ask()).count === 1 && (await ask()).isComplete)
+
+  const now = Date.now
+  t.mock.method(Date, 'now', () => now() - HOUR_MS)
+  await send(site, [event(2)])
+  await until('the second reading', async () => (await ask()).count === 2, 10_000)
+  await processor.close()
+  await send(site, [event(3)])
+  await until('the third reading to be missing', async () => !(await ask()).isComplete, 10_000)
+})

@@ -72,7 +72,7 @@ export class Claims {
   /** The log has assigned these to us. */
   async take (topic: Topic, numbers: readonly number[]): Promise<void> {
     this.#topic = topic
-    for (const number of numbers) this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
+    for (const number of numbers) this.#unclaimedSinceMs.set(number, this.#parts.clock.steadyMs())
     await this.#claim(topic, numbers)
   }
 
@@ -113,7 +113,7 @@ export class Claims {
     const { store, consumer, clock, log } = this.#parts
     await this.#gaps.beforeClaim(topic, number, startOffset)
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
-    this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, clock.nowMs()))
+    this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, clock.steadyMs()))
     this.#unclaimedSinceMs.delete(number)
     consumer.start(number, claim.nextOffset, claim.lastRecord)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
@@ -121,7 +121,7 @@ export class Claims {
 
   async #reclaim (): Promise<void> {
     for (const [number, atMs] of this.#reclaimAtMs) {
-      if (this.#parts.clock.nowMs() < atMs) continue
+      if (this.#parts.clock.steadyMs() < atMs) continue
       this.#reclaimAtMs.delete(number)
       await this.#claim(this.#topic!, [number])
     }
@@ -130,8 +130,8 @@ export class Claims {
   /** A writing line learns from its writes if claims no longer hold; a line without writes must check. */
   async #checkRegularly (): Promise<void> {
     const { clock } = this.#parts
-    if (this.#partitions.size === 0 || clock.nowMs() < this.#checkAtMs) return
-    this.#checkAtMs = clock.nowMs() + CHECK_INTERVAL_MS
+    if (this.#partitions.size === 0 || clock.steadyMs() < this.#checkAtMs) return
+    this.#checkAtMs = clock.steadyMs() + CHECK_INTERVAL_MS
     const partitions = [...this.#partitions.values()]
     await this.#retry('reading the claims', () => this.#check(partitions)).catch(error => {
       if (!this.#stopping.aborted) throw error
@@ -165,9 +165,9 @@ export class Claims {
   }
 
   #countTakeover (): void {
-    const nowMs = this.#parts.clock.nowMs()
-    if (nowMs < this.#takeoverEndsAtMs) return
-    this.#takeoverEndsAtMs = nowMs + TAKEOVER_MS
+    const steadyMs = this.#parts.clock.steadyMs()
+    if (steadyMs < this.#takeoverEndsAtMs) return
+    this.#takeoverEndsAtMs = steadyMs + TAKEOVER_MS
     this.#parts.metrics.takeovers.inc()
   }
 
@@ -184,7 +184,7 @@ export class Claims {
 
   #drop (number: number, reclaimDelayMs: number): void {
     this.#partitions.delete(number)
-    this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + reclaimDelayMs)
-    this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
+    this.#reclaimAtMs.set(number, this.#parts.clock.steadyMs() + reclaimDelayMs)
+    this.#unclaimedSinceMs.set(number, this.#parts.clock.steadyMs())
   }
 }

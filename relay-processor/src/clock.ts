@@ -2,8 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Clock {
-  /** ms since the epoch */
+  /** ms since the epoch, by a clock that may be set: for times of events and records */
   nowMs (): number
+  /** the same at the start, then by a clock that is never set: for intervals and limits of time */
+  steadyMs (): number
   /** Resolves after the time, or earlier if the signal aborts. */
   delay (ms: number, signal: AbortSignal): Promise<void>
   /** from 0 to 1: spreads work that many processors would do at once */
@@ -12,6 +14,7 @@ export interface Clock {
 
 export const systemClock: Clock = {
   nowMs: Date.now,
+  steadyMs: () => performance.timeOrigin + performance.now(),
   delay: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
   random: Math.random
 }

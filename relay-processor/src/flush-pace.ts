@@ -52,11 +52,13 @@ const INTERVAL_LONGEST_MS = 15_000 // half of FLUSH_STALLED_MS, or a backlog wou
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 
 /** Whether the waiting data should be flushed now. */
-export function isFlushDue (settings: PaceSettings, waiting: UnflushedData, last: LastFlush, nowMs: number): boolean {
+export function isFlushDue (
+  settings: PaceSettings, waiting: UnflushedData, last: LastFlush, steadyMs: number
+): boolean {
   if (waiting.readings >= settings.flushReadingsMax || waiting.deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
   if (waiting.readings >= BACKLOG_READINGS_MIN && isWorthIt(waiting, last)) return true
   if (last.isWriting) return false // it would wait for that write
-  return nowMs >= last.startedMs + intervalMs(settings, waiting, last)
+  return steadyMs >= last.startedMs + intervalMs(settings, waiting, last)
 }
 
 function isWorthIt ({ readings, rows }: UnflushedData, last: LastFlush): boolean {

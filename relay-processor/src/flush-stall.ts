@@ -7,9 +7,9 @@ import { unstoredOf, type Partition } from './partition.ts'
  * @returns for people; undefined: none
  */
 export function describeStall (
-  partitions: Iterable<Partition>, unclaimedSinceMs: ReadonlyMap<number, number>, limitMs: number, nowMs: number
+  partitions: Iterable<Partition>, unclaimedSinceMs: ReadonlyMap<number, number>, limitMs: number, steadyMs: number
 ): string | undefined {
-  const sinceMs = nowMs - limitMs
+  const sinceMs = steadyMs - limitMs
   const behind = [...partitions].filter(it => it.behindSinceMs !== undefined && it.behindSinceMs < sinceMs)
   const unclaimed = [...unclaimedSinceMs].filter(([, atMs]) => atMs < sinceMs).map(([number]) => number)
   const said: string[] = []

@@ -33,7 +33,7 @@ export interface FlushSettings extends SettleRules {
   /**
    * by index of the level: rows that start earlier are past their retention and not written; -Infinity: all are written
    */
-  readonly keptFromMs: (nowMs: number) => readonly number[]
+  readonly keptFromMs: () => readonly number[]
 }
 
 /**
@@ -107,17 +107,18 @@ export class Flusher {
   /**
    * Starts a flush of everything that these partitions hold. Returns when the rows are encoded, and folding may
    * continue; `written` waits for the rest.
+   * @param steadyMs as of a `Clock`
    * @returns the number of rows
    */
-  async flush (partitions: readonly Partition[], nowMs: number): Promise<number> {
+  async flush (partitions: readonly Partition[], steadyMs: number): Promise<number> {
     await this.#writing
-    const ahead = partitions.filter(it => isAhead(it) || it.journal.isDue(nowMs))
+    const ahead = partitions.filter(it => isAhead(it) || it.journal.isDue(steadyMs))
     if (ahead.length === 0) return 0
 
     const flushNumber = ++this.#flushNumber
     const span = startFlushSpan(this.#tracer, ahead, flushNumber)
     try {
-      const rows = await this.#flushAhead(ahead, flushNumber, nowMs, span)
+      const rows = await this.#flushAhead(ahead, flushNumber, steadyMs, span)
       this.#forgetCold(partitions, flushNumber)
       this.#writing.then(() => span?.end(), error => span?.end(error))
       return rows
@@ -128,7 +129,7 @@ export class Flusher {
   }
 
   async #flushAhead (
-    ahead: readonly Partition[], flushNumber: number, nowMs: number, span: Span | undefined
+    ahead: readonly Partition[], flushNumber: number, steadyMs: number, span: Span | undefined
   ): Promise<number> {
     const { minutesPerPart = MINUTES_PER_PART } = this.#settings
     let part: Target[] = []
@@ -139,7 +140,7 @@ export class Flusher {
       part.push({ partition, arrived })
       minutes += arrived.minutes
       if (minutes < minutesPerPart && partition !== ahead.at(-1)) continue
-      rows += await this.#flushPart(part, flushNumber, nowMs, span)
+      rows += await this.#flushPart(part, flushNumber, steadyMs, span)
       part = []
       minutes = 0
     }
@@ -157,19 +158,19 @@ export class Flusher {
   }
 
   async #flushPart (
-    part: readonly Target[], flushNumber: number, nowMs: number, span: Span | undefined
+    part: readonly Target[], flushNumber: number, steadyMs: number, span: Span | undefined
   ): Promise<number> {
     const reading = span?.child('read back')
     await this.#retry(
       'naming series', () => nameSeries(this.#store, part.flatMap(it => [...it.arrived.unnamed])), reading
     )
     const planned = part.filter(it => this.#noteIds(it)).map(({ partition, arrived }): Planned =>
-      ({ partition, plan: planFlush(partition, arrived, this.#settings, nowMs) }))
+      ({ partition, plan: planFlush(partition, arrived, this.#settings, steadyMs) }))
     await this.#retry('reading rollups back', () => this.#readBack(planned), reading)
     reading?.end()
     const settling = span?.child('settle')
     const endTimer = this.#metrics.settleSeconds.startTimer()
-    const writes = planned.map(it => this.#settle(it, flushNumber, nowMs))
+    const writes = planned.map(it => this.#settle(it, flushNumber))
     endTimer()
     settling?.end()
     await this.#writing // of the part before, which the database wrote meanwhile
@@ -195,8 +196,8 @@ export class Flusher {
     }
   }
 
-  #settle ({ partition, plan }: Planned, flushNumber: number, nowMs: number): PartitionWrite {
-    const keptFromMs = this.#settings.keptFromMs(nowMs)
+  #settle ({ partition, plan }: Planned, flushNumber: number): PartitionWrite {
+    const keptFromMs = this.#settings.keptFromMs()
     this.#rows.begin(partition.partition, keptFromMs, plan.kind === 'rows')
     const { readings, duplicates, misplaced, arrivals: counts } = plan.kind === 'rows'
       ? settle(partition, this.#settings, this.#rows, flushNumber)

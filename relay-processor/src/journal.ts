@@ -75,7 +75,7 @@ export class Journal {
   readonly #partition: number
   readonly #settings: JournalSettings
   readonly #blocks = new Map<number, JournalBlock>()
-  #nowMs: number
+  #steadyMs: number
   #dueAtMs = Infinity
   #flush = 1
   #removed: Array<{ block: number, fromFlush: number }> = []
@@ -84,10 +84,10 @@ export class Journal {
   readonly #opened = new Map<Fragment, JournalRow>()
 
   /** @param stored as read by the claim */
-  constructor (partition: number, stored: readonly StoredFragment[], settings: JournalSettings, nowMs: number) {
+  constructor (partition: number, stored: readonly StoredFragment[], settings: JournalSettings, steadyMs: number) {
     this.#partition = partition
     this.#settings = settings
-    this.#nowMs = nowMs
+    this.#steadyMs = steadyMs
     for (const { block: number, flush, body } of stored) {
       let readings = 0
       const ids = new Set<number>()
@@ -119,8 +119,8 @@ export class Journal {
   }
 
   /** Whether a block is due, so that a flush makes sense without arrivals. */
-  isDue (nowMs: number): boolean {
-    return nowMs >= this.#dueAtMs
+  isDue (steadyMs: number): boolean {
+    return steadyMs >= this.#dueAtMs
   }
 
   /** All blocks; their readings become rows. */
@@ -131,18 +131,18 @@ export class Journal {
   }
 
   /** Takes due blocks with their content; they belong to the caller. */
-  takeDue (nowMs: number, eventTimeMaxMs: number): DueBlock[] {
-    this.#nowMs = nowMs
+  takeDue (steadyMs: number, eventTimeMaxMs: number): DueBlock[] {
+    this.#steadyMs = steadyMs
     const { ageMaxMs, intervalMs, compactedReadingsMin } = this.#settings
     const due: DueBlock[] = []
     for (const block of [...this.#blocks.values()]) {
-      const isOld = nowMs - block.sinceMs >= ageMaxMs
+      const isOld = steadyMs - block.sinceMs >= ageMaxMs
       const kind = kindOfBlock(block.number)
       const isOfDevices = kind === 'devices'
       const isFull = !isOfDevices && block.bytes >= (kind === 'late' ? LATE_BYTES_MAX : GROUP_BYTES_MAX)
-      if (nowMs < block.dueAtMs && !isFull) continue
+      if (steadyMs < block.dueAtMs && !isFull) continue
       if (isOfDevices && !isOld && block.readings < compactedReadingsMin * block.series) {
-        block.dueAtMs = nextTurn(block.number, intervalMs, nowMs)
+        block.dueAtMs = nextTurn(block.number, intervalMs, steadyMs)
         continue
       }
       const cutMs = isOld || !isOfDevices ? Infinity : bucketStartMs(MINUTE_MS, eventTimeMaxMs - STRAGGLER_MS)
@@ -266,8 +266,8 @@ export class Journal {
       readings: 0,
       series: 0,
       bytes: 0,
-      sinceMs: this.#nowMs,
-      dueAtMs: nextTurn(number, intervalMs, this.#nowMs),
+      sinceMs: this.#steadyMs,
+      dueAtMs: nextTurn(number, intervalMs, this.#steadyMs),
       lead: Math.abs(number) % fragmentsMax
     }
     this.#blocks.set(number, block)
@@ -318,11 +318,11 @@ export class Journal {
 }
 
 /** The next turn of a block, at least half an interval from now: blocks have different turns. */
-function nextTurn (number: number, intervalMs: number, nowMs: number): number {
-  if (intervalMs === 0) return nowMs
+function nextTurn (number: number, intervalMs: number, steadyMs: number): number {
+  if (intervalMs === 0) return steadyMs
   const offsetMs = (Math.imul(number, 0x9e3779b1) >>> 0) / 2 ** 32 * intervalMs
-  const next = Math.floor((nowMs - offsetMs) / intervalMs + 1) * intervalMs + offsetMs
-  return next - nowMs < intervalMs / 2 ? next + intervalMs : next
+  const next = Math.floor((steadyMs - offsetMs) / intervalMs + 1) * intervalMs + offsetMs
+  return next - steadyMs < intervalMs / 2 ? next + intervalMs : next
 }
 
 /** An empty block that becomes rows. */

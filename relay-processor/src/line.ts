@@ -115,13 +115,13 @@ class Loop {
     this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: createDeadLetterSender(settings.deadLettersTopic, parts),
       onWritten: (nextOffsets, appended, span) => {
-        const nowMs = parts.clock.nowMs()
+        const [nowMs, steadyMs] = [parts.clock.nowMs(), parts.clock.steadyMs()]
         for (const { appendedMs, readings } of appended) {
           parts.metrics.freshness.observe(Math.max(0, nowMs - appendedMs) / 1000, readings, span?.traceId)
         }
         for (const [number, storedOffset] of nextOffsets) {
           const partition = this.#claims.partitions.get(number)
-          if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, nowMs)
+          if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, steadyMs)
         }
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug(
           { err: error }, 'could not commit offsets to the log'
@@ -142,7 +142,7 @@ class Loop {
   noteEnds (offsets: ReadonlyArray<Pick<PartitionOffsets, 'partition' | 'endOffset'>>): void {
     for (const { partition: number, endOffset } of offsets) {
       const partition = this.#claims.partitions.get(number)
-      if (partition) noteOffsets(partition, { endOffset }, this.#parts.clock.nowMs())
+      if (partition) noteOffsets(partition, { endOffset }, this.#parts.clock.steadyMs())
     }
     this.observe()
   }
@@ -160,7 +160,7 @@ class Loop {
   #stall (): string | undefined {
     const { partitions, unclaimedSinceMs } = this.#claims
     const limitMs = this.#settings.flushStalledMs
-    return describeStall(partitions.values(), unclaimedSinceMs, limitMs, this.#parts.clock.nowMs())
+    return describeStall(partitions.values(), unclaimedSinceMs, limitMs, this.#parts.clock.steadyMs())
   }
 
   async run (): Promise<void> {
@@ -184,7 +184,7 @@ class Loop {
         const partition = this.#claims.partitions.get(news.records.partition)
         if (!partition) return
         this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
-        noteOffsets(partition, {}, this.#parts.clock.nowMs())
+        noteOffsets(partition, {}, this.#parts.clock.steadyMs())
         return
       }
       case 'assigned':
@@ -206,14 +206,14 @@ class Loop {
   /** Takes in readings that arrived in other partitions and have their home in ours. */
   async #takeMisplaced (): Promise<void> {
     const { clock, store } = this.#parts
-    if (this.#claims.partitions.size === 0 || clock.nowMs() < this.#lookForMisplacedAtMs) return
+    if (this.#claims.partitions.size === 0 || clock.steadyMs() < this.#lookForMisplacedAtMs) return
     const wanted = new Map([...this.#claims.partitions.values()].map(it => [it.partition, new Set(it.returning)]))
     const returned = await this.#retryUntilStopped('reading misplaced readings', () => store.readMisplaced(wanted))
       .catch(error => {
         if (!this.#stopping.signal.aborted) throw error
         return [] // the next owner finds them
       })
-    this.#lookForMisplacedAtMs = clock.nowMs() + (returned.length > 0
+    this.#lookForMisplacedAtMs = clock.steadyMs() + (returned.length > 0
       ? this.#settings.flushIntervalMs
       : LOOK_INTERVAL_MS)
     for (const readings of returned) {
@@ -230,13 +230,13 @@ class Loop {
     if (nextOffset === undefined) return await this.#claims.onRefused(partition)
     partition.nextOffset = partition.writtenOffset = nextOffset
     partition.lastRecord = undefined
-    noteOffsets(partition, { storedOffset: nextOffset }, this.#parts.clock.nowMs())
+    noteOffsets(partition, { storedOffset: nextOffset }, this.#parts.clock.steadyMs())
     this.#parts.consumer.start(partition.partition, nextOffset)
   }
 
   #waitMs (): number {
     if (!this.#claims.partitions.values().some(isAhead)) return WAIT_MAX_MS // a flush has nothing to do
-    const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
+    const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.steadyMs()
     return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
 
@@ -248,20 +248,20 @@ class Loop {
       waiting.deadLetterBytes += partition.deadLetters.bytes
       waiting.lag += lagOf(partition)
       waiting.rows += expectedRows(partition)
-      isAnyAhead ||= isAhead(partition) || partition.journal.isDue(this.#parts.clock.nowMs())
+      isAnyAhead ||= isAhead(partition) || partition.journal.isDue(this.#parts.clock.steadyMs())
     }
     const last = { ...this.#lastFlush, isWriting: this.#flusher.isWriting }
-    return isAnyAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.nowMs())
+    return isAnyAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.steadyMs())
   }
 
   async #flush (): Promise<void> {
     const { clock } = this.#parts
-    const startedMs = clock.nowMs()
+    const startedMs = clock.steadyMs()
     const readings = this.#claims.partitions.values().reduce((sum, it) => sum + it.arrivedReadings, 0)
     const rows = await this.#flusher.flush([...this.#claims.partitions.values()], startedMs)
     const flush = this.#lastFlush = { startedMs, readings, rows, tookMs: 0 }
     // others handle its errors
-    this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {})
+    this.#flusher.written().then(() => { flush.tookMs = clock.steadyMs() - startedMs }, () => {})
     for (const it of this.#claims.partitions.values()) {
       const { partition, eventTimeMaxMs } = it
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)

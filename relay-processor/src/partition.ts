@@ -64,7 +64,7 @@ export interface Partition {
 
 /** The state of a newly claimed partition. */
 export function createPartition (
-  topic: Topic, partition: number, claim: Claim, journal = NO_JOURNAL, nowMs = 0
+  topic: Topic, partition: number, claim: Claim, journal = NO_JOURNAL, steadyMs = 0
 ): Partition {
   const arrivals = new Arrivals()
   return {
@@ -84,7 +84,7 @@ export function createPartition (
     arrivals,
     get arrivedReadings () { return arrivals.length },
     appended: [],
-    journal: new Journal(partition, claim.journal, journal, nowMs),
+    journal: new Journal(partition, claim.journal, journal, steadyMs),
     homes: claim.homes,
     misplaced: new Misplaced(),
     taken: [],
@@ -114,7 +114,7 @@ export function unstoredOf (
 
 /** Updates the known offsets of log and database, and `behindSinceMs`. */
 export function noteOffsets (
-  partition: Partition, offsets: { readonly endOffset?: bigint, readonly storedOffset?: bigint }, nowMs: number
+  partition: Partition, offsets: { readonly endOffset?: bigint, readonly storedOffset?: bigint }, steadyMs: number
 ): void {
   const { endOffset, storedOffset } = offsets
   if (endOffset !== undefined && endOffset > partition.endOffset) partition.endOffset = endOffset
@@ -122,7 +122,7 @@ export function noteOffsets (
     partition.storedOffset = storedOffset
     partition.behindSinceMs = undefined
   }
-  partition.behindSinceMs = unstoredOf(partition) > 0 ? partition.behindSinceMs ?? nowMs : undefined
+  partition.behindSinceMs = unstoredOf(partition) > 0 ? partition.behindSinceMs ?? steadyMs : undefined
 }
 
 /** Estimated number of device rows of the arrivals, if they arrived in the order of time. */

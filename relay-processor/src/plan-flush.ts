@@ -56,7 +56,7 @@ export function findArrived ({ arrivals, series: table }: Partition): Arrived {
 }
 
 /** Plans the flush of a partition whose series have ids. Blocks that it takes from the journal belong to the flush. */
-export function planFlush (partition: Partition, { series }: Arrived, rules: SettleRules, nowMs: number): FlushPlan {
+export function planFlush (partition: Partition, { series }: Arrived, rules: SettleRules, steadyMs: number): FlushPlan {
   const { arrivals, journal } = partition
   const isAllDue = journal.isPassed(arrivals.length, series)
   const unknown = new Set<Window>()
@@ -73,7 +73,8 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
     return { kind: 'rows', unknown }
   }
 
-  const due = withoutRepeats(isAllDue ? journal.takeAll() : journal.takeDue(nowMs, partition.eventTimeMaxMs), isAllDue)
+  const taken = isAllDue ? journal.takeAll() : journal.takeDue(steadyMs, partition.eventTimeMaxMs)
+  const due = withoutRepeats(taken, isAllDue)
   const cuts = new Map(due.map(it => [it.number, it.cutMs]))
   for (const block of due) needOfBlock(partition, block, needAll)
   const cutOf = (number: number) => isAllDue ? Infinity : cuts.get(number) ?? -Infinity

@@ -20,6 +20,7 @@ import {
   type ConsumerNews, type Database, type EventConsumer, type EventLog, type EventRules, type RecordSet, type Topic
 } from 'relay-common'
 
+import { systemClock } from './clock.ts'
 import { Flusher } from './flush.ts'
 import { Folder } from './fold.ts'
 import { createProcessorMetrics } from './metrics.ts'
@@ -229,7 +230,7 @@ async function read (
   const all = [...partitions.values()]
   const flush = async () => {
     do {
-      await flusher.flush(all, Date.now())
+      await flusher.flush(all, systemClock.steadyMs())
       await flusher.written()
       for (const it of store.takeMisplaced()) {
         const home = partitions.get(it.homePartition)

@@ -12,6 +12,7 @@
  */
 import { createMetrics, DAY_MS, levels, minuteLevel, RelayError, type Database, type Topic } from 'relay-common'
 
+import { systemClock } from './clock.ts'
 import { Flusher } from './flush.ts'
 import { readHomesToday } from './homes.ts'
 import { createProcessorMetrics } from './metrics.ts'
@@ -127,11 +128,11 @@ async function readInto (
     readings += minute.readings.timesMs.length
     waiting += minute.readings.timesMs.length
     if (waiting < FLUSH_READINGS_MAX) continue
-    await flusher.flush(all, Date.now())
+    await flusher.flush(all, systemClock.steadyMs())
     await flusher.written()
     waiting = 0
   }
-  if (all.some(isAhead)) await flusher.flush(all, Date.now())
+  if (all.some(isAhead)) await flusher.flush(all, systemClock.steadyMs())
   await flusher.written()
   return readings
 }

@@ -103,7 +103,7 @@ function lineSettings (config: ProcessorConfig) {
     seriesInMemoryMax: ofThread(config, config.SERIES_IN_MEMORY_MAX),
     journal: journalSettings(config.JOURNAL_INTERVAL_S * 1000),
     gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
-    keptFromMs: (nowMs: number) => levels.map((_, index) => nowMs - keepMs[index]),
+    keptFromMs: () => levels.map((_, index) => systemClock.nowMs() - keepMs[index]),
     rules: {
       deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
       futureMaxMs: config.FUTURE_MAX_MS,

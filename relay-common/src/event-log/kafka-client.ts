@@ -265,13 +265,13 @@ export class KafkaClient extends Base {
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, or a permanent error of `attempt`
    */
   async retry<T> (limitMs: number, attempt: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + limitMs
+    const deadline = performance.now() + limitMs
     for (let delayMs = RETRY_DELAY_MIN_MS; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)) {
       try {
         return await attempt()
       } catch (error) {
         if (!isRetriable(error)) throw this.explain(error)
-        if (Date.now() + delayMs > deadline) throw this.unreachable(error)
+        if (performance.now() + delayMs > deadline) throw this.unreachable(error)
         await delay(delayMs)
       }
     }

@@ -39,6 +39,8 @@ export interface RunResult {
 const FAULTS_MS = 12_000
 /** by then every effect of a fault is over: sessions, waits for a retry, abandoned transactions */
 const RECOVERY_MAX_MS = 60_000
+/** events are days old: so none is in the future for a clock that was set back */
+const CLOCK_SET_MS = 3_600_000
 /** a zombie acts within this time */
 const AFTERMATH_MS = 2_000
 
@@ -65,6 +67,8 @@ interface Faults extends StoreFaults, ProducerFaults {
 
 interface Machine {
   readonly process: Process
+  /** no two clocks agree, and some are set */
+  skewMs: number
   line: Line | undefined
 }
 
@@ -162,7 +166,8 @@ class Simulation {
   #startSoon (): void {
     const name = `p${++this.#machineNumber}`
     this.world.schedule(this.#chance.between(0, 1_500), `start ${name}`, () => {
-      const machine: Machine = { process: new Process(name, this.world, () => this.#strike(machine)), line: undefined }
+      const process = new Process(name, this.world, () => this.#strike(machine))
+      const machine: Machine = { process, skewMs: this.#chance.between(-200, 200), line: undefined }
       this.#start(machine)
     })
   }
@@ -171,7 +176,6 @@ class Simulation {
     const { process } = machine
     this.#machines.push(machine)
     const consumer = new SimulatedConsumer(process, this.#log)
-    const skewMs = this.#chance.between(-200, 200) // no two clocks agree
     const line = startLine({ ...this.#settings, owner: process.name, gapPolicy: this.#gapPolicy }, {
       store: new SimulatedStore(process, this.#database, this.#faults, this.#bug),
       eventLog: {
@@ -182,7 +186,8 @@ class Simulation {
       consumer,
       producer: new SimulatedProducer(process, this.#log, this.#faults),
       clock: {
-        nowMs: () => this.world.nowMs + skewMs,
+        nowMs: () => this.world.nowMs + machine.skewMs,
+        steadyMs: () => this.world.nowMs,
         delay: (ms, signal) => new Promise(resolve => {
           process.sleep(ms).then(resolve)
           signal.addEventListener('abort', () => resolve())
@@ -258,6 +263,10 @@ class Simulation {
     pause: () => {
       const machine = this.#anyMachine()
       if (machine) this.#pause(machine)
+    },
+    'clock set': () => {
+      const machine = this.#anyMachine()
+      if (machine) machine.skewMs += this.#chance.pick([-CLOCK_SET_MS, CLOCK_SET_MS])
     },
     'rolling restart': () => {
       const machine = this.#anyMachine()

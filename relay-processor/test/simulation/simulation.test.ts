@@ -24,7 +24,8 @@ test(`${SEEDS} runs with faults lose nothing, count nothing twice, and finish`, 
   t.diagnostic(Object.entries(counts).map(([name, count]) => `${name}: ${count}`).join(', '))
   // the events of the promises have happened, often
   for (const name of [
-    'kill', 'pause', 'rolling restart', 'database crash', 'restored database', 'read-only database', 'brokers away',
+    'kill', 'pause', 'clock set', 'rolling restart', 'database crash', 'restored database', 'read-only database',
+    'brokers away',
     'write refused',
     'commit without an answer: moved', 'commit without an answer: not-moved', 'commit without an answer: fenced',
     'gap: offset-out-of-range', 'gap: topic-recreated', 'partitions added', 'transaction ended by the server'
