@@ -40,6 +40,23 @@ function membership (broker: Broker): void {
     assert.deepEqual(other.kinds.slice(seenByOther), [])
   })
 
+  test('a consumer that closes with a commit in progress has committed when it is closed', async t => {
+    const opened = await openTopic(t, broker, 1)
+    if (!opened) return
+    const { eventLog, topic, admin } = opened
+    const group = randomUUID()
+    const consumer = await eventLog.openConsumer({
+      topic, group, instanceId: 'processor-0', sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024
+    })
+    t.after(() => consumer.close())
+    await waitAssigned(consumer, 1)
+    const commits = [1n, 2n, 3n].map(it => consumer.commit(new Map([[0, it]])))
+    await consumer.close()
+    const [found] = await admin.listConsumerGroupOffsets({ groups: [group] })
+    assert.equal(found.topics[0]?.partitions[0].committedOffset, 3n)
+    await Promise.all(commits)
+  })
+
   test('a named consumer that is killed and restarts gets its partitions at once', async t => {
     const opened = await openTopic(t, broker, 4)
     if (!opened) return

@@ -6,8 +6,11 @@ import type { KafkaMembershipProtocol, MembershipEvents } from './kafka-coordina
 import { chooseProtocol } from './kafka-group-protocol.ts'
 import { KafkaMembership } from './kafka-membership.ts'
 import type { ConsumerSettings, GroupMembership, GroupEvents, JoinGroup } from './port.ts'
+import { within } from '../within.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
+/** Closing waits no longer for commits in progress: only lag tools use them. */
+const LAST_COMMIT_TIMEOUT_MS = 1_000
 
 /**
  * Checks that the topic exists; returns a function that joins the group. `assigned` names the topic by its layout.
@@ -44,17 +47,27 @@ function joinGroup (
   const membership: KafkaMembershipProtocol = protocol === 'consumer'
     ? new KafkaMembership(client, settings, log, membershipEvents)
     : new KafkaClassicMembership(cluster, client, settings, log, membershipEvents)
+  let committing: Promise<unknown> = Promise.resolve()
+  let isClosing = false
+  const commit = async (nextOffsets: ReadonlyMap<number, bigint>) => {
+    try {
+      await membership.commit(nextOffsets)
+    } catch (error) {
+      if (isClosing) return // it was cut off
+      log.warn({ reason: describeError(error) }, 'could not commit offsets to Kafka (only lag tools use them)')
+    }
+  }
   return {
     release: partitions => membership.release(partitions),
     commit: async nextOffsets => {
       if (nextOffsets.size === 0) return
-      try {
-        await membership.commit(nextOffsets)
-      } catch (error) {
-        log.warn({ reason: describeError(error) }, 'could not commit offsets to Kafka (only lag tools use them)')
-      }
+      const done = commit(nextOffsets)
+      committing = Promise.all([committing, done])
+      await done
     },
     close: async () => {
+      await within(LAST_COMMIT_TIMEOUT_MS, committing).catch(() => {}) // too late: it is cut off
+      isClosing = true
       await membership.close()
       await client.close()
     }
