@@ -5,7 +5,7 @@
  *     node run.js [file of TypeScript [its arguments]]
  *     node run.js    only checks, also for what tests need
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import * as module from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -36,6 +36,7 @@ async function run () {
   keepCompiled()
   process.argv = [process.argv[0], pathOf(file), ...args]
   if (file.startsWith(STACK)) readEnvFile(() => true)
+  if (file === `${STACK}src/main.ts`) refuseReadOnly()
   if (file.startsWith(CLI)) readEnvFile((name, all) => OF_STACK.includes(name) || SERVERS.some(it => all[it]))
   try {
     await import(pathToFileURL(pathOf(file)).href)
@@ -43,6 +44,18 @@ async function run () {
     const [, name] = error.code === 'ERR_MODULE_NOT_FOUND' ? /Cannot find package '([^']+)'/.exec(error.message) ?? [] : []
     if (!name) throw error
     endWithout(name)
+  }
+}
+
+/** Loading the programs from a read-only clone takes seconds, because no compiled code can be kept there. */
+function refuseReadOnly () {
+  if (process.env.RELAY_DATA_DIR || args.some(it => /^(--(data-dir|help|version)\b|-[hV]$)/.test(it))) return
+  const folder = pathOf('.relay')
+  try {
+    accessSync(existsSync(folder) ? folder : pathOf('.'), constants.W_OK)
+  } catch (error) {
+    if (error.code !== 'EROFS') return // the stack reports it
+    end(`can't use the data folder ${folder}: it is on a read-only file system; use another with --data-dir`)
   }
 }
 

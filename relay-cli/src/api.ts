@@ -4,7 +4,7 @@
  */
 import { createRelayClient, RelayProblem, type Problem, type RelayClient } from '@relay-telemetry/client/src/index.ts'
 import type { Command } from 'commander'
-import { apiUrlOf, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+import { apiUrlOf, passByProxies, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 
 /** Retries for an unreachable API, for about a second. */
 const RETRIES_MAX = 2
@@ -17,6 +17,7 @@ export interface Api {
 /** @throws RelayError RELAY_CONFIG_INVALID if neither a setting nor a stack names the API or the token */
 export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMax = RETRIES_MAX): Api {
   const { url, isLocalStack } = apiUrlOf(environment)
+  if (isLocalStack) passByProxies(process.env)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'RELAY_URL must be a URL such as https://relay.example')
   }

@@ -1,5 +1,6 @@
 import {
-  databaseSettings, eventLogSettings, eventSettings, readConfig, retentionSettings, withLocalStack
+  databaseSettings, eventLogSettings, eventSettings, ignorePostgresVariables, readConfig, retentionSettings,
+  withLocalStack
 } from 'relay-common'
 import { processorSettings } from 'relay-processor/config'
 import { Type, type Static, type TInteger } from 'typebox'
@@ -27,5 +28,7 @@ export type CliConfig = Readonly<Static<typeof cliSettings>>
 
 /** Without settings of servers, it is the local stack. @throws RelayError RELAY_CONFIG_INVALID */
 export function readCliConfig (environment: NodeJS.ProcessEnv = process.env): CliConfig {
-  return readConfig(cliSettings, withLocalStack(environment))
+  const found = withLocalStack(environment)
+  if (found !== environment) ignorePostgresVariables(process.env)
+  return readConfig(cliSettings, found)
 }

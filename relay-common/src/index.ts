@@ -78,6 +78,7 @@ export {
   lateJournalBlockOf, decodeJournal
 } from './rollups/journal-row.ts'
 export type { JournalContent, JournalVisitor } from './rollups/journal-row.ts'
+export { ignorePostgresVariables, passByProxies } from './local-environment.ts'
 export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'

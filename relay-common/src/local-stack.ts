@@ -15,8 +15,8 @@ const DATA_DIR_DEFAULT = fileURLToPath(new URL('../../.relay', import.meta.url))
 /** The file includes the process id of the stack, because a killed one can't remove the file. */
 const PID = 'RELAY_STACK_PID'
 
-/** Settings that choose a database or an event log. */
-const SITE_SETTING = /^(DATABASE_|POSTGRES_|KAFKA_|EVENT_LOG$)/
+/** Settings that name a database or an event log. Others, such as KAFKA_OPTS, belong to other tools. */
+const SITE_SETTING = /^(?:DATABASE_URL|POSTGRES_(?:HOST|PORT|DB|USER|PASSWORD)|KAFKA_BOOTSTRAP_SERVERS)(?:_FILE)?$/
 
 /** Publishes a stack. @param dataDir its data folder @returns a function that removes the file */
 export async function publishLocalStack (

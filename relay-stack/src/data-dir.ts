@@ -2,6 +2,7 @@
  * The data folder of a stack:
  *
  *     lock            the process that uses it
+ *     stopping        it is stopping: `npm stop` only waits
  *     site.json       where its servers are, for the command line, while it runs
  *     event-log       where its events are: in PostgreSQL, in its Kafka, or in one elsewhere
  *     prometheus.yml  settings for a Prometheus that watches it
@@ -15,7 +16,7 @@
  * A folder with other files is refused: its data would be mixed with ours, its permissions changed, and --fresh might
  * delete a part of it.
  */
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, realpathSync, writeFileSync } from 'node:fs'
 import { chmod, link, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -28,7 +29,7 @@ import { kafkaTrace } from './kafka.ts'
 import { postgresTrace } from './postgres.ts'
 import { followLink } from './postgres-place.ts'
 import { findOwner, letThrough, type Owner, type Say } from './postgres-user.ts'
-import { findProcess, killLeftOver, readPid, stopLeftOver, type Trace } from './process-table.ts'
+import { findProcess, killLeftOver, pidFileOf, readPid, stopLeftOver, type Trace } from './process-table.ts'
 import { programNames, programTrace } from './program-process.ts'
 
 export interface DataDir {
@@ -46,6 +47,8 @@ export interface DataDir {
   writeEventLog (place: EventLogPlace): Promise<void>
   /** Likely location of such older events. */
   guessEventLog (): EventLogPlace | undefined
+  /** Notes that the stack is stopping. */
+  noteStopping (): void
   close (): Promise<void>
 }
 
@@ -57,6 +60,7 @@ const LOCK_TRIES_MAX = 5
 /** The default folder, which tests and tools of the project use too. */
 const DEFAULT_NAME = '.relay'
 const MARK = 'pids'
+const STOPPING = 'stopping'
 /** Files that may be in a new folder: jars of Kafka, and those of a new disk. */
 const HARMLESS = new Set(['kafka', 'lost+found', '.DS_Store'])
 
@@ -83,6 +87,8 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
   const path = await realpath(folder) // one canonical name, because it identifies processes
   const lock = join(path, 'lock')
   await takeLock(lock, path)
+  const stopping = join(path, STOPPING)
+  await rm(stopping, { force: true })
   const owner = await findOwner(say)
   let dataDir = foldersOf(path)
   const sentUntil = join(path, 'sent-until')
@@ -118,7 +124,17 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
     writeEventLog: place => writeWhole(eventLog, place),
     guessEventLog: () =>
       existsSync(join(dataDir.kafka, 'log')) ? 'kafka' : existsSync(dataDir.postgres) ? 'postgres' : undefined,
-    close: () => rm(lock, { force: true })
+    noteStopping: () => {
+      try {
+        writeFileSync(stopping, '', { mode: 0o600 })
+      } catch {
+        // on a full disk: then `npm stop` sends its signal each time
+      }
+    },
+    close: async () => {
+      await rm(stopping, { force: true })
+      await rm(lock, { force: true })
+    }
   }
 }
 
@@ -178,7 +194,7 @@ async function closeToOthers (dataDir: Folders, owner: Owner): Promise<void> {
 async function takeLock (lock: string, path: string): Promise<void> {
   const aside = `${lock}.${process.pid}`
   for (let tries = 0; tries < LOCK_TRIES_MAX; tries++) {
-    await writeFile(aside, `${process.pid}\n`)
+    await writeFile(aside, pidFileOf(process.pid))
     const isTaken = await link(aside, lock).then(() => true, (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
       return false
@@ -201,6 +217,11 @@ async function takeLock (lock: string, path: string): Promise<void> {
 /** Process id of the stack on a data folder. @param path its real path */
 export function stackOn (path: string): number | undefined {
   return findProcess({ pidFile: join(path, 'lock'), mark: STACK_MARK })
+}
+
+/** Whether the stack on a data folder has begun to stop. @param path its real path */
+export function isStopping (path: string): boolean {
+  return existsSync(join(path, STOPPING))
 }
 
 function inUse (path: string, pid: number): RelayError {

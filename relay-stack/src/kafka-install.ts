@@ -144,6 +144,9 @@ export function classArchivePath (cacheDir: string): string {
   return join(jarsDir(cacheDir), 'broker-classes.jsa')
 }
 
+/** Kafka looks for words in capitals: in Turkish `classic` becomes `CLASSİC`, which it does not know. */
+const ENGLISH = ['-Duser.language=en', '-Duser.country=US', '-Duser.variant=']
+
 /**
  * Command of a class of the installed Kafka: a tool (`org.apache.kafka.tools.ConsumerPerformance`), or the broker.
  * @param jvmArgs come before the class
@@ -152,5 +155,6 @@ export function kafkaTool (
   cacheDir: string, mainClass: string, args: readonly string[], jvmArgs: readonly string[] = []
 ): { command: string, args: string[] } {
   // Java itself expands the star, so no shell is needed; the order of the jars does not matter
-  return { command: javaCommand(), args: [...jvmArgs, '-cp', join(jarsDir(cacheDir), '*'), mainClass, ...args] }
+  const all = [...ENGLISH, ...jvmArgs, '-cp', join(jarsDir(cacheDir), '*'), mainClass, ...args]
+  return { command: javaCommand(), args: all }
 }

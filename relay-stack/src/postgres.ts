@@ -6,7 +6,6 @@
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { chown, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -64,7 +63,8 @@ async function checkReachable (path: string, owner: Owner): Promise<void> {
 }
 
 async function initialise (binaries: Binaries, dataDir: string, owner: Owner, password: string): Promise<void> {
-  const scratch = await mkdtemp(join(tmpdir(), 'relay-initdb-'))
+  // beside the data, where the server can go: the system's temporary folder may be closed to its user
+  const scratch = await mkdtemp(join(dirname(dataDir), 'initdb-'))
   const passwordFile = join(scratch, 'password')
   try {
     await writeFile(passwordFile, password + '\n', { mode: 0o600 })
@@ -160,10 +160,10 @@ async function ready (
   const howItEnded = () => failure?.message ?? (server.signalCode ? `killed by ${server.signalCode}` : undefined) ??
     (server.exitCode === null ? `no answer within ${START_TIMEOUT_MS / 1_000} s` : `exit code ${server.exitCode}`)
   const pidFile = join(settings.dataDir, 'postmaster.pid')
-  for (const deadline = Date.now() + START_TIMEOUT_MS; ;) {
+  for (const deadline = performance.now() + START_TIMEOUT_MS; ;) {
     const lines = (await readFile(pidFile, 'utf8').catch(() => '')).split('\n')
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
-    if (failure || server.exitCode !== null || server.signalCode !== null || Date.now() > deadline) break
+    if (failure || server.exitCode !== null || server.signalCode !== null || performance.now() > deadline) break
     await delay(10)
   }
 

@@ -1,6 +1,7 @@
 /**
  * Processes left behind by an earlier run: found by the recorded process id, if the command line matches, because the
- * id may belong to another program by now.
+ * id may belong to another program by now. It may also belong to the same program of another stack, so our own files
+ * have the time of the start too.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -23,17 +24,44 @@ const KILLED_WITHIN_MS = 5_000
 
 /** The id of the running process of a trace; undefined: none. */
 export function findProcess ({ pidFile, mark }: Pick<Trace, 'pidFile' | 'mark'>): number | undefined {
-  const pid = readPid(pidFile)
-  return pid !== undefined && pid !== process.pid && commandLineOf(pid).includes(mark) ? pid : undefined
+  const [pid, started] = readLines(pidFile)
+  if (pid === undefined || pid === process.pid || !commandLineOf(pid).includes(mark)) return undefined
+  return started === undefined || started === startOf(pid) ? pid : undefined
+}
+
+/** The content of a file for the id of a process. */
+export function pidFileOf (pid: number): string {
+  return `${pid}\n${STARTED}${startOf(pid)}\n`
+}
+
+const STARTED = 'started '
+
+/** When a process started: in ticks since a boot, with the id of the boot. */
+function startOf (pid: number): string {
+  try {
+    if (!existsSync('/proc/self/stat')) {
+      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim()
+    }
+    const [, ...fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ') // after the name
+    return `${fields[18]} ${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`
+  } catch {
+    return '' // it has ended
+  }
 }
 
 /** The process id in the first line of a file; undefined: no such file or number. */
 export function readPid (pidFile: string): number | undefined {
+  return readLines(pidFile)[0]
+}
+
+function readLines (pidFile: string): [pid?: number, started?: string] {
   try {
-    const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0])
-    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined
+    const [first, second = ''] = readFileSync(pidFile, 'utf8').split('\n')
+    const pid = Number(first)
+    if (!Number.isSafeInteger(pid) || pid <= 0) return []
+    return [pid, second.startsWith(STARTED) ? second.slice(STARTED.length) : undefined]
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   }
 }
@@ -70,8 +98,8 @@ export function killLeftOver (trace: Trace): void {
 }
 
 async function hasEnded (trace: Trace, limitMs: number): Promise<boolean> {
-  for (const deadline = Date.now() + limitMs; findProcess(trace) !== undefined;) {
-    if (Date.now() > deadline) return false
+  for (const deadline = performance.now() + limitMs; findProcess(trace) !== undefined;) {
+    if (performance.now() > deadline) return false
     await delay(POLL_MS)
   }
   return true

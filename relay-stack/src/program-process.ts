@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { nodeArgsOf, RelayError } from 'relay-common'
 
 import { readLastLines } from './log-files.ts'
-import type { Trace } from './process-table.ts'
+import { pidFileOf, type Trace } from './process-table.ts'
 import type { RunningPart } from './supervise.ts'
 
 /** `backfill` is a second simulator, which only sends history and then ends. */
@@ -71,7 +71,7 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   child.once('exit', (code, by) => exited.resolve(by ? `killed by ${by}` : `exit code ${code}`))
   await output.close()
   if (child.pid) {
-    await writeFile(pidFile, `${child.pid}\n`).catch(async error => {
+    await writeFile(pidFile, pidFileOf(child.pid)).catch(async error => {
       await stop(child, exited.promise) // nobody would find it again
       throw error
     })

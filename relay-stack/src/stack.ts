@@ -10,6 +10,7 @@ import type { StackContext } from './context.ts'
 import { DATABASE } from './database.ts'
 import { openDataDir, type DataDir } from './data-dir.ts'
 import { fullDisk, watchDisk } from './disk.ts'
+import { useHere } from './environment.ts'
 import { describeChoice, isKafkaOurs, placeOf, settleEventLog, type EventLogChoice } from './event-log.ts'
 import { queryLastHour, curlOf, sendingCurl, waitForAnswer } from './first-answer.ts'
 import { chooseFleet } from './fleet.ts'
@@ -45,8 +46,10 @@ export async function startStack (
   const hasPostgres = !isDatabaseOutside(environment)
   const hasServers = hasPostgres && (!environment.KAFKA_BOOTSTRAP_SERVERS || options.eventLog === 'postgres')
   const fleet = chooseFleet(options, environment, hasServers)
+  useHere(environment, hasPostgres, say)
   await checkLoopback()
   const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh, say), it => it.close())
+  signal.addEventListener('abort', () => dataDir.noteStopping(), { once: true })
   const choice = await chooseEventLogOf(options, environment, dataDir, say, signal)
   const ports = await openPorts(wantedPorts(options, isKafkaOurs(choice), hasPostgres, fleet !== undefined), say)
   const logs = started.adopt(await openLogFiles(dataDir.logs), it => it.close())

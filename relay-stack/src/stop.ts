@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { RelayError } from 'relay-common'
 
-import { stackOn } from './data-dir.ts'
+import { isStopping, stackOn } from './data-dir.ts'
 import { explainFileError } from './file-error.ts'
 import { parseFolder } from './options.ts'
 
@@ -29,7 +29,7 @@ async function stop (path: string): Promise<number> {
     return 0
   }
   try {
-    process.kill(pid, 'SIGTERM')
+    if (!isStopping(path)) process.kill(pid, 'SIGTERM') // a second signal would kill it
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EPERM') {

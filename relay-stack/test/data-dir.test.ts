@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -9,20 +9,20 @@ import { suite, test, type TestContext } from 'node:test'
 import { until } from '../../test-support/until.ts'
 import { publishLocalStack } from 'relay-common'
 
-import { openDataDir } from '../src/data-dir.ts'
+import { openDataDir, stackOn } from '../src/data-dir.ts'
 import { fullDisk } from '../src/disk.ts'
 import { openLogFiles } from '../src/log-files.ts'
-import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
+import { commandLineOf, findProcess, pidFileOf, readPid, stopLeftOver } from '../src/process-table.ts'
 
 suite('a data folder', () => {
   test('is released when it is closed, and so is one whose process was killed', async t => {
     const folder = await makeFolder(t)
     const first = await openDataDir(folder, false)
-    assert.equal(await readFile(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
+    assert.equal(readPid(join(folder, 'lock')), process.pid)
     await first.close()
     await writeFile(join(folder, 'lock'), `${await deadPid()}\n`)
     const second = await openDataDir(folder, false)
-    assert.equal(await readFile(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
+    assert.equal(readPid(join(folder, 'lock')), process.pid)
     await second.close()
     assert.deepEqual((await readdir(folder)).filter(it => it.startsWith('lock')), [])
   })
@@ -32,6 +32,16 @@ suite('a data folder', () => {
     await mkdir(folder)
     await writeFile(join(folder, 'lock'), `${startSleeper(t).pid}\n`)
     await (await openDataDir(folder, false)).close()
+  })
+
+  test('with a lock whose id belongs to a stack on another folder now is taken, and that one is not stopped', async t => {
+    const [folder, other] = [await makeFolder(t), startSleeper(t, 'relay-stack/src/main.ts')]
+    await mkdir(folder)
+    await writeFile(join(folder, 'lock'), pidFileOf(other.pid!).replace(/started \d+/, 'started 1'))
+    assert.equal(stackOn(folder), undefined)
+    await (await openDataDir(folder, false)).close()
+    await writeFile(join(folder, 'lock'), pidFileOf(other.pid!))
+    assert.equal(stackOn(folder), other.pid)
   })
 
   test('held by a running stack is refused, with its process id and what to do', async t => {

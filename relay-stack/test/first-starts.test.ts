@@ -9,7 +9,7 @@ import getPort from 'get-port'
 
 import { until } from '../../test-support/until.ts'
 import { ask } from './support/expected.ts'
-import { makeDataDir, runningOn, startStackProcess } from './support/stack-process.ts'
+import { makeDataDir, onFreePorts, runningOn, startStackProcess } from './support/stack-process.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -56,4 +56,46 @@ test('two stacks start together, one without a fleet and one with its own types;
     moved.text,
     /^the events of this data folder are in PostgreSQL, not in a Kafka of your own\n.*to continue.*\n.*to move/
   )
+})
+
+/** Those that tcsh, conda, psql, corporate proxies and other programs in Java leave. */
+const variablesOfOthers = {
+  HOST: 'x86_64-conda-linux-gnu',
+  TMPDIR: '/nowhere',
+  TZ: 'Australia/Lord_Howe',
+  LC_ALL: 'tr_TR.UTF-8',
+  PGHOST: 'db.example',
+  PGSSLMODE: 'require',
+  PGSSLNEGOTIATION: 'direct',
+  PGOPTIONS: '-c search_path=nowhere',
+  HTTP_PROXY: 'http://127.0.0.1:1',
+  http_proxy: 'http://127.0.0.1:1',
+  NODE_USE_ENV_PROXY: '1',
+  CLASSPATH: '/nowhere',
+  KAFKA_OPTS: '-Xmx1m',
+  JAVA_TOOL_OPTIONS: '-Duser.language=tr -Duser.country=TR'
+}
+
+test('variables of other tools change nothing; a second npm stop waits for the first one', async t => {
+  const dataDir = await makeDataDir(t)
+  const stack = startStackProcess(
+    dataDir, ['--event-log', 'kafka', '--backfill', '10s', ...onFreePorts], variablesOfOthers
+  )
+  const { url, token, pids } = await stack.up()
+  await until('an answer', async () => (await ask(url, token)).body.count > 0)
+  assert.match(stack.text, /^HOST is x86_64-conda-linux-gnu, which is no IP address: the stack listens on 127\.0\.0\.1$/m)
+
+  process.kill(pids.api, 'SIGSTOP') // so that the stop takes as long as it may
+  const first = stop(dataDir)
+  await stack.said(/^SIGTERM: stopping/m)
+  const sinceMs = performance.now()
+  await until('another signal to count as a second one', () => performance.now() - sinceMs > 1_200)
+  assert.match((await stop(dataDir)).stdout, / stopped$/m)
+  assert.match((await first).stdout, / stopped$/m)
+  assert.equal(await stack.exited, 0)
+  assert.doesNotMatch(stack.text, /killing/)
+
+  const elsewhere = startStackProcess(dataDir, onFreePorts, { HOST: '192.0.2.1' })
+  assert.equal(await elsewhere.exited, 1)
+  assert.match(elsewhere.text, /^the stack can't listen on HOST 192\.0\.2\.1 alone.*unset HOST.*\n$/)
 })

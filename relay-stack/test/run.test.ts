@@ -27,6 +27,8 @@ function run (
   return { status, stdout, stderr }
 }
 
+/** Mounts of its own. */
+const UNSHARE = ['--mount', '--map-root-user']
 const installed = { 'node_modules/relay-common/package.json': '{}' }
 
 suite('npm scripts', () => {
@@ -64,6 +66,23 @@ suite('npm scripts', () => {
     )
     assert.deepEqual([status, stdout], [1, ''])
     assert.match(stderr, /^Relay needs Node 24.*`npm ci`.*\n$/)
+  })
+
+  test('report a read-only clone before anything is loaded, unless the data are elsewhere', async t => {
+    const clone = await makeClone(t, { ...installed, 'relay-stack/src/main.ts': 'console.log("loaded")' })
+    const inReadOnly = (...options: string[]) => {
+      const { status, stdout, stderr } = spawnSync('unshare', [...UNSHARE, 'sh', '-c',
+        `mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$0" "$1/run.js" relay-stack/src/main.ts ${options.join(' ')}`,
+        process.execPath, clone], { env: { PATH: process.env.PATH }, encoding: 'utf8' })
+      return { status, stdout, stderr }
+    }
+    if (spawnSync('unshare', [...UNSHARE, 'true']).status !== 0) return t.skip('it needs the right to mount')
+    assert.deepEqual(inReadOnly(), {
+      status: 1,
+      stdout: '',
+      stderr: `can't use the data folder ${join(clone, '.relay')}: it is on a read-only file system; use another with --data-dir\n`
+    })
+    assert.deepEqual(inReadOnly('--data-dir', '/tmp'), { status: 0, stdout: 'loaded\n', stderr: '' })
   })
 
   test('pass on arguments, and errors of the program unchanged', async t => {
