@@ -1,17 +1,20 @@
 /** The settings that `npm start` writes work in an unchanged Prometheus. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 
 import getPort from 'get-port'
 
+import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
 import { until } from '../../test-support/until.ts'
 import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-process.ts'
 
+const run = promisify(execFile)
 const host = '127.0.0.1'
 const withPrometheus = { timeout: 240_000, skip: skipWithout('prometheus') }
 
@@ -27,7 +30,7 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
 
   const port = await getPort({ host })
   const prometheus = spawn('prometheus', [
-    `--config.file=${config}`, `--storage.tsdb.path=${data}`, `--web.listen-address=${host}:${port}`
+    `--config.file=${resolve(tmpdir(), config)}`, `--storage.tsdb.path=${data}`, `--web.listen-address=${host}:${port}`
   ], { stdio: 'ignore' })
   try {
     const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(
@@ -56,4 +59,26 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
   }
   stack.kill('SIGTERM')
   assert.equal(await stack.exited, 0)
+})
+
+test('Kafka reports its own metrics if it is asked to, and has no agent otherwise', { timeout: 240_000 }, async t => {
+  if (!await canRunKafka(t)) return
+  for (const asked of [['--kafka-metrics'], []]) {
+    const dataDir = await makeDataDir(t)
+    const stack = startStackProcess(dataDir, ['--event-log', 'kafka', '--devices', '0', ...asked, ...onFreePorts])
+    await stack.up()
+    await stack.said(/prometheus --config\.file=\S+ scrapes them/m)
+    const at = /(http:\S+) \(kafka\)/.exec(stack.text)?.[1]
+    assert.equal(at !== undefined, asked.length > 0)
+    if (at) {
+      assert.match(await (await fetch(at)).text(), /^kafka_server_replicamanager_underreplicatedpartitions 0\.0$/m)
+      assert.match(await readFile(join(dataDir, 'prometheus.yml'), 'utf8'), /job_name: "kafka"/)
+    }
+    const [, pid] = /^ +kafka +\S+ +(\d+) /m.exec(stack.text)!
+    const { stdout } = await run('ps', ['-o', 'args=', '-p', pid])
+    assert.match(stdout, /kafka\.Kafka/)
+    assert.equal(stdout.includes('-javaagent'), asked.length > 0)
+    stack.kill('SIGTERM')
+    assert.equal(await stack.exited, 0)
+  }
 })
