@@ -53,7 +53,7 @@ export interface LocalKafkaSettings {
   readonly logFile?: string
   /**
    * port of its own metrics for Prometheus, at `/metrics`; undefined: nothing of that is fetched or started. It costs
-   * the broker 25 MB of memory
+   * the broker some 100 MB of memory
    */
   readonly metricsPort?: number | undefined
   /** ends the download of jars */
