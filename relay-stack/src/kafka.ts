@@ -4,7 +4,6 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -14,9 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import getPort from 'get-port'
 import { RelayError, type Logger } from 'relay-common'
 
-import {
-  classArchivePath, installKafka, installKafkaExporter, javaEnvironment, kafkaTool, run
-} from './kafka-install.ts'
+import { openClassArchive } from './class-archive.ts'
+import { installKafka, installKafkaExporter, javaEnvironment, kafkaTool, run } from './kafka-install.ts'
 import { isFree } from './ports.ts'
 import { stopLeftOver, type Trace } from './process-table.ts'
 
@@ -56,6 +54,8 @@ export interface LocalKafkaSettings {
    * the broker some 100 MB of memory
    */
   readonly metricsPort?: number | undefined
+  /** when a missing archive of classes is made, after the start; default: 15 s */
+  readonly archiveAfterMs?: number
   /** ends the download of jars */
   readonly signal?: AbortSignal
 }
@@ -86,7 +86,9 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   await format(cacheDir, dataDir, properties, settings.clusterId ?? createClusterId())
 
   await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
-  const archive = await classArchive(cacheDir, settings.metricsPort === undefined)
+  // with an agent its classes would be those of the agent too
+  const archive = openClassArchive(cacheDir, settings.metricsPort === undefined ? join(dataDir, 'classes') : undefined,
+    settings.archiveAfterMs)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
     `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,
     ...settings.jvmArgs ?? [],
@@ -97,6 +99,8 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   ])
   const pidFile = join(dataDir, 'kafka.pid')
   const { broker, exited } = await startBroker(command, args, settings, logFile, pidFile)
+  archive.makeLater()
+  const archiveClosed = exited.then(() => archive.close())
 
   let closed: Promise<void> | undefined
   return {
@@ -104,7 +108,7 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
     pid: broker.pid!,
     logFile,
     exited,
-    close: () => (closed ??= stop(broker, exited).then(archive.keep).then(() => rm(pidFile, { force: true })))
+    close: () => (closed ??= stop(broker, exited).then(() => archiveClosed).then(() => rm(pidFile, { force: true })))
   }
 }
 
@@ -231,23 +235,6 @@ async function format (cacheDir: string, dataDir: string, properties: string, cl
     throw new RelayError(
       'RELAY_CONFIG_INVALID', `Kafka could not create its data folder ${dataDir}: ${said}`, { cause }
     )
-  }
-}
-
-/**
- * The classes of a broker as an archive beside the jars: with it a broker starts in 1.4 s in place of 2.4 s. The first
- * broker that closes regularly creates it (its close takes 2 s longer). Another version of Java ignores it.
- */
-async function classArchive (
-  cacheDir: string, mayCreate: boolean
-): Promise<{ jvmArgs: string[], keep: () => Promise<void> }> {
-  const path = classArchivePath(cacheDir)
-  if (existsSync(path)) return { jvmArgs: [`-XX:SharedArchiveFile=${path}`], keep: async () => {} }
-  if (!mayCreate) return { jvmArgs: [], keep: async () => {} } // its classes would be those of the agent too
-  const scratch = `${path}.${randomUUID()}`
-  return {
-    jvmArgs: [`-XX:ArchiveClassesAtExit=${scratch}`],
-    keep: async () => { if (existsSync(scratch)) await rename(scratch, path) }
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import getPort from 'get-port'
 import { createLogger, openKafkaEventLog, type EventLog } from 'relay-common'
 
+import { until } from '../../test-support/until.ts'
 import { findJava, kafkaTool, startKafka, type LocalKafkaSettings } from '../src/kafka.ts'
 import { run } from '../src/kafka-install.ts'
 
@@ -48,6 +50,36 @@ suite('a local Kafka', () => {
       const offsets = await eventLog.readOffsets(topic)
       assert.equal(offsets.reduce((sum, it) => sum + it.endOffset, 0n), 1n)
     })
+  })
+
+  test('has an archive of its classes made beside its work, and no stop waits for it', async t => {
+    const settings = await prepare(t)
+    if (!settings) return
+    const ownCache = await mkdtemp(join(tmpdir(), 'relay-test-jars-'))
+    t.after(() => rm(ownCache, { recursive: true, force: true }))
+    const [jars] = (await readdir(cacheDir)).filter(it => existsSync(join(cacheDir, it, 'complete')))
+    await mkdir(join(ownCache, jars), { recursive: true })
+    for (const name of await readdir(join(cacheDir, jars))) {
+      if (/\.jar$|^complete$/.test(name)) await copyFile(join(cacheDir, jars, name), join(ownCache, jars, name))
+    }
+    const archive = join(ownCache, jars, 'broker-classes.jsa')
+    const others = async () => (await readdir(join(ownCache, jars))).filter(it => it.startsWith('broker-classes.jsa.'))
+
+    const short = await startKafka({ ...settings, cacheDir: ownCache, archiveAfterMs: 0 })
+    t.after(() => short.close())
+    await until('an archive in progress', () => existsSync(join(settings.dataDir, 'classes.whole')))
+    await short.close()
+    assert.ok(!existsSync(archive))
+    assert.deepEqual(await others(), [])
+
+    const first = await startKafka({ ...settings, cacheDir: ownCache, archiveAfterMs: 0 })
+    t.after(() => first.close())
+    await until('an archive', () => existsSync(archive), 300_000) // it only uses idle time
+    await first.close()
+    assert.deepEqual(await others(), [])
+    const second = await startKafka({ ...settings, cacheDir: ownCache })
+    t.after(() => second.close())
+    if (process.platform === 'linux') assert.match(await readFile(`/proc/${second.pid}/maps`, 'utf8'), /broker-classes\.jsa$/m)
   })
 
   test('takes over from a leftover broker on the same data', async t => {
