@@ -1,13 +1,14 @@
 /** What the runbook says about codes and metrics, and the page on dead letters about reasons, held to the code. */
 import assert from 'node:assert/strict'
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { deadLetterHeaders, deadLetterReasons, errorCodes, gapKinds } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { ROOT } from './support/dockerfile.ts'
+import { readCompose } from './support/compose.ts'
+import { environmentOf, ROOT } from './support/dockerfile.ts'
 import { programs } from './support/programs.ts'
 
 const page = readFileSync(join(ROOT, 'docs/runbook.md'), 'utf8')
@@ -71,4 +72,15 @@ test('its queries run, by the owner of a database of this version', async t => {
   const queries = [...new Set([...blocks, ...inline])].filter(it => !/NAME|pg_terminate/.test(it))
   assert.ok(queries.length > 10, `${queries.length} queries`)
   for (const it of queries) await database.query(it).catch(error => assert.fail(`${it}: ${error.message}`))
+})
+
+test('its commands for containers name services, ports and programs that there are', () => {
+  const { services } = readCompose()
+  const named = [...page.matchAll(/^docker compose (?:exec|run --rm|logs --since 1h) ([\w ]+?)(?: \|| {2}| -| node| psql| \/| lag|$)/gm)]
+    .flatMap(it => it[1].split(' '))
+  assert.deepEqual([...new Set(named)].sort(), ['api', 'kafka', 'postgres', 'processor', 'relay'])
+  assert.deepEqual(named.filter(it => !(it in services)), [])
+  const [, port] = /localhost:(\d+)\/readyz/.exec(page.slice(page.indexOf('exec processor node')))!
+  assert.equal(port, environmentOf('processor').HEALTH_PORT)
+  for (const [script] of page.matchAll(/relay-\w+\/src\/main\.ts/g)) assert.ok(existsSync(join(ROOT, script)), script)
 })
