@@ -13,8 +13,20 @@ const views = [
   ['/operations', '.new-key']
 ]
 
+/** On a large screen: whether the page leaves most of it empty, is not in the middle, or stretches its text. */
+const UNUSED = `(() => {
+  const { left, right } = document.querySelector('main').getBoundingClientRect()
+  const wrong = []
+  if (right - left < innerWidth / 3) wrong.push('the page takes ' + (right - left) + ' px')
+  if (Math.abs(left - (innerWidth - right)) > 40) wrong.push('it is not in the middle: ' + left + ' to ' + right)
+  for (const it of document.querySelectorAll('main p')) {
+    if (it.getBoundingClientRect().width > innerWidth * 0.6 && it.textContent.length > 200) wrong.push(it.textContent)
+  }
+  return wrong
+})()`
+
 test(
-  'every view is for everybody: axe finds nothing, by day and by night, and a narrow screen scrolls down alone',
+  'every view is for everybody: axe finds nothing, by day and by night, and any screen scrolls down alone',
   { skip },
   async t => {
     const site = await openSite(t)
@@ -29,12 +41,14 @@ test(
       assert.deepEqual(await violationsOf(page), [], `${view}, ${first}`)
       await page.emulateMedia({ colorScheme: second })
       assert.deepEqual(await violationsOf(page), [], `${view}, ${second}`)
-      await page.setViewportSize({ width: 320, height: 700 })
-      assert.ok(
-        (await page.evaluate<number>('document.documentElement.scrollWidth')) <= 320,
-        `${view} is wider than its screen`
-      )
-      await page.setViewportSize({ width: 1_280, height: 900 })
+      for (const [width, height] of [[320, 700], [3_840, 2_160], [1_280, 900]] as const) {
+        await page.setViewportSize({ width, height })
+        assert.ok(
+          (await page.evaluate<number>('document.documentElement.scrollWidth')) <= width,
+          `${view} is wider than its screen of ${width}`
+        )
+        if (width === 3_840) assert.deepEqual(await page.evaluate(UNUSED), [], `${view} on a large screen`)
+      }
     }
   }
 )

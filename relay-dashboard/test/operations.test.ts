@@ -68,7 +68,7 @@ test('operations shows partitions with their owner, programs, and dead letters, 
   const letters = async () => (await site.ask('/api/v1/dead-letters')).body.letters?.length === 2
   await until('two dead letters', letters)
 
-  const page = await site.open('/operations')
+  const page = await site.open('/operations', { failures: /404/ })
   const partitions = page.getByRole('region', { name: 'Partitions' })
   await partitions.getByText(`:${process.pid}`).first().waitFor()
   assert.equal(await partitions.getByRole('row').count(), config.EVENTS_PARTITIONS + 1)
@@ -93,4 +93,20 @@ test('operations shows partitions with their owner, programs, and dead letters, 
   await rows.filter({ hasText: /no0:/ }).first().waitFor() // it is refused again, as a new letter
   await until('the letter to be marked', async () =>
     (await site.ask('/api/v1/dead-letters')).body.letters.filter((it: any) => it.replayedAt !== null).length === 1)
+
+  // a device has its own, which nobody reads from the log before they are wanted
+  await page.goto(`${site.url}/device?id=oven-2`)
+  const asked: string[] = []
+  page.on('request', it => { if (it.url().includes('dead-letters')) asked.push(it.url()) })
+  await page.getByRole('region', { name: 'Minutes' }).getByRole('row').nth(1).waitFor()
+  assert.deepEqual(asked, [])
+  await page.getByRole('button', { name: 'Show its dead letters' }).click()
+  await page.getByText('No dead letters').waitFor()
+  await page.goto(`${site.url}/device?id=oven-1&show=letters`)
+  await page.getByRole('group', { name: 'By reason' }).getByRole('button', { name: 'device-type-unknown 2' }).click()
+  await rows.filter({ hasText: 'oven-1' }).first().waitFor()
+  assert.match(page.url(), /\/device\?id=oven-1&show=letters&reason=device-type-unknown/)
+  assert.deepEqual(await violationsOf(page), [])
+  await page.getByRole('button', { name: 'Hide its dead letters' }).click()
+  await rows.first().waitFor({ state: 'detached' })
 })

@@ -12,22 +12,43 @@ import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { openSite, shareSite, withoutBrowser as skip, type Site } from './support/browser.ts'
 import { writeFleet } from './support/fleet.ts'
 
+const views = [
+  ['/', '.sparkline path'],
+  ['/explore', '.readout .value'],
+  ['/live', '.readout .value'],
+  ['/device?id=device-001', '.bars rect'],
+  ['/operations', '.new-key']
+]
+
 const openFleet = shareSite(async api => { await writeFleet(api) })
 
-test('an API that goes away and comes back is waited for, and what was shown stays', { skip }, async t => {
-  const { open, app, url, database } = await openSite(t)
-  const page = await open('/explore', { failures: /ERR_|503|429/ })
-  await page.getByText('Nothing of this selection was sent').waitFor()
+test('an API that goes away and comes back is waited for in each view, and what was shown stays', { skip }, async t => {
+  const { open, app, url, database, databaseUrl } = await openSite(t)
+  await writeFleet({ database })
+  const pages: Page[] = []
+  for (const [view, part] of views) {
+    const page = await open(view, { failures: /ERR_|503|429|404/ })
+    await page.locator(part).first().waitFor()
+    pages.push(page)
+  }
+  const explore = pages[1]
   await app.close()
-  await page.getByLabel('Statistic').selectOption('count')
-  await page.getByRole('alert').getByText('The API does not answer').waitFor()
-  assert.ok(await page.getByText('Nothing of this selection was sent').isVisible())
+  await explore.getByLabel('Statistic').selectOption('count')
+  await explore.getByRole('alert').getByText('The API does not answer').waitFor()
+  for (const [n, page] of pages.entries()) assert.ok(await page.locator(views[n][1]).first().isVisible(), views[n][0])
 
-  const again = await createApp(readApiConfig({ API_TOKENS: TOKEN }), database, createLogger('test', 'silent'))
-  t.after(() => again.close())
+  const config = readApiConfig({ DATABASE_URL: databaseUrl, API_TOKENS: TOKEN })
+  await using opened = new AsyncDisposableStack() // before its database
+  const again = await createApp(config, database, createLogger('test', 'silent'))
+  opened.defer(() => again.close())
   await again.listen({ host: '127.0.0.1', port: Number(new URL(url).port) })
-  await page.getByRole('alert').waitFor({ state: 'detached' })
-  await page.getByText('Nothing of this selection was sent').waitFor()
+  await explore.getByRole('alert').waitFor({ state: 'detached' })
+  await explore.getByRole('row', { name: 'count' }).first().waitFor()
+  for (const [n, page] of pages.entries()) {
+    await page.getByRole('alert').filter({ hasText: 'The API does not answer' }).waitFor({ state: 'detached' })
+    await page.locator(views[n][1]).first().waitFor()
+  }
+  await pages[2].getByText('● Live').waitFor()
 })
 
 /** As a proxy in between would: refuses requests of the page with this status, until it is set to 0. */
@@ -46,14 +67,6 @@ function refuse (t: TestContext, { app }: Site): { status: number } {
 /** Follows a link within the page, which loads nothing but data. */
 const follow = (page: Page, path: string) =>
   page.evaluate(`history.pushState(null, '', '${path}'); dispatchEvent(new PopStateEvent('popstate'))`)
-
-const views = [
-  ['/', '.sparkline path'],
-  ['/explore', '.readout .value'],
-  ['/live', '.readout .value'],
-  ['/device?id=device-001', '.bars rect'],
-  ['/operations', '.new-key']
-]
 
 const titles = {
   403: /Not for this token/,

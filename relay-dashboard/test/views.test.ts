@@ -66,6 +66,13 @@ test('a device shows its newest reading, its distribution and where it has been'
     await page.getByRole('region', { name: 'Places' }).getByRole('row').locator('td:first-child').allInnerTexts(),
     ['Zone A', 'Old place']
   )
+  const newest = page.getByRole('region', { name: 'Minutes' }).locator('tbody tr')
+  await newest.first().waitFor()
+  assert.deepEqual(
+    (await newest.locator('td:nth-child(2)').allInnerTexts()).slice(0, 12),
+    ['20.9', '20.8', '20.7', '20.6', '20.5', '20.4', '20.3', '20.2', '20.1', '20', '20.9', '20.8']
+  )
+  assert.equal(await newest.count(), 20)
   await page.goBack()
   await page.getByRole('heading', { name: 'Fleet' }).waitFor()
 })

@@ -12,7 +12,6 @@ import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
 import { useSession } from '../session.ts'
 import { Table } from '../table.tsx'
 
-const PATH = '/operations'
 const REFRESH_MS = 30_000
 /** Most letters that one replay may name. */
 const SHOWN_MAX = 100
@@ -23,13 +22,20 @@ const RANGE_PRESET: keyof typeof ranges = '24h'
 type Listed = components['schemas']['DeadLetter']
 type Replayed = components['schemas']['DeadLetterReplayAnswer']
 
-export function DeadLetters () {
+interface DeadLettersProps {
+  /** of the view that shows them */
+  readonly path: string
+  /** only letters of this device; undefined: of the device in the address, or of all */
+  readonly device?: string
+}
+
+export function DeadLetters ({ path, device: ofView }: DeadLettersProps) {
   const { query } = usePlace()
   const asked = query.get('letters') ?? RANGE_PRESET
   const range = asked in ranges ? (asked as keyof typeof ranges) : RANGE_PRESET
   const reason = query.get('reason') ?? undefined
-  const device = query.get('device') ?? undefined
-  const change = (it: Change) => go(addressOf(PATH, changed(query, it)))
+  const device = ofView ?? query.get('device') ?? undefined
+  const change = (it: Change) => go(addressOf(path, changed(query, it)))
   const [looked, setLooked] = useState<string>()
   const request = { start: `-${range}`, limit: SHOWN_MAX, ...(device === undefined ? {} : { device }) }
   const { data, failure, again } = useAnswer(
@@ -69,7 +75,7 @@ export function DeadLetters () {
             ))}
           </select>
         </label>
-        {device !== undefined && (
+        {device !== undefined && ofView === undefined && (
           <p class='chosen'>
             only of {device}{' '}
             <button type='button' onClick={() => change({ device: undefined })}>

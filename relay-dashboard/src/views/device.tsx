@@ -1,4 +1,4 @@
-/** One device: newest reading, values over time, profile of the day, distribution, and its zones. */
+/** One device: newest readings, values over time, profile of the day, distribution, its zones, and its dead letters. */
 import type { components } from '@relay-telemetry/client/src/index.ts'
 
 import { useAnswer } from '../answer.ts'
@@ -9,12 +9,14 @@ import { dataOf } from '../failure.ts'
 import { countOf, formatAgo, formatCount, formatNumber, formatTime, isZone, ownZone } from '../format.ts'
 import { addressOf, changed, follow, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
+import { DeadLetters } from '../operations/dead-letters.tsx'
 import { customChange, questionOf, parseRange, type Range } from '../range.ts'
 import { RangePicker } from '../range-picker.tsx'
 import { linesOf, type Row } from '../series.ts'
 import { statistics } from '../statistics.ts'
 import { numeric, Table } from '../table.tsx'
 import { DayProfile } from './day-profile.tsx'
+import { NewestMinutes } from './newest-minutes.tsx'
 
 const PATH = '/device'
 const REFRESH_MS = 15_000
@@ -71,7 +73,9 @@ export function DeviceView () {
         <DistributionCard {...{ id, range }} />
         <DayProfile {...{ id, zone }} />
       </div>
+      {device.data && <NewestMinutes device={device.data} zone={zone} />}
       {device.data && <Places device={device.data} zone={zone} />}
+      <LettersOf id={id} />
     </>
   )
 }
@@ -272,13 +276,24 @@ function Places ({ device, zone }: { readonly device: Details; readonly zone: st
           </tr>
         ))}
       </Table>
-      <p class='hint'>
-        Its invalid events are dead letters. Administrators see them, and why, in{' '}
-        <a href={addressOf('/operations', new URLSearchParams({ device: device.device }))} onClick={follow}>
-          Operations
-        </a>
-        .
-      </p>
     </section>
+  )
+}
+
+/** They are read from the log, and only administrators may see them, so nothing is asked until somebody wants them. */
+function LettersOf ({ id }: { readonly id: string }) {
+  const { query } = usePlace()
+  const isOpen = query.get('show') === 'letters'
+  const toggle = () => go(addressOf(PATH, changed(query, { show: isOpen ? undefined : 'letters' })))
+  return (
+    <>
+      <p class='chosen'>
+        <button type='button' aria-expanded={isOpen} onClick={toggle}>
+          {isOpen ? 'Hide its dead letters' : 'Show its dead letters'}
+        </button>{' '}
+        <span class='hint'>Its invalid events, and why they were refused; for administrators.</span>
+      </p>
+      {isOpen && <DeadLetters path={PATH} device={id} />}
+    </>
   )
 }

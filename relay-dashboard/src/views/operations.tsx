@@ -26,7 +26,7 @@ export function Operations () {
     <>
       <h1>Operations</h1>
       <Status />
-      <DeadLetters />
+      <DeadLetters path='/operations' />
       <section class='card' aria-labelledby='keys'>
         <h2 id='keys'>API keys</h2>
         {keys.failure && <FailureNote failure={keys.failure} again={keys.again} />}
