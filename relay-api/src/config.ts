@@ -2,7 +2,7 @@ import { databaseSettings, programSettings, readConfig, splitList, tracingSettin
 import { Type, type Static } from 'typebox'
 
 import { accessSettings } from './auth/config.ts'
-import { answerSettings } from './answers-in-progress.ts'
+import { answerSettings } from './sharing/answers-in-progress.ts'
 import { budgetSettings } from './budgets/declared.ts'
 import { ingestSettings } from './ingest/config.ts'
 import { streamSettings } from './stream/config.ts'

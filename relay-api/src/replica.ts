@@ -17,14 +17,14 @@ import { databaseFor, Gauge, openDatabase, type Database, type Logger, type Regi
 import type { ApiConfig } from './config.ts'
 import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
 import { guardDatabase, isAway } from './guarded-database.ts'
-import type { Asker } from './query/asker.ts'
-import type { AttainedService } from './query/heavy-callers.ts'
-import { createShares, fairShare, type Shares } from './query/fair-share.ts'
+import type { Asker } from './sharing/asker.ts'
+import type { AttainedService } from './sharing/heavy-callers.ts'
+import { createShares, fairShare, type Shares } from './sharing/fair-share.ts'
 import { reportChangedZones } from './query/granted.ts'
-import { onceATurn } from './query/once-a-turn.ts'
+import { onceATurn } from './sharing/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
-import { createRetryBudget, repeatReads } from './query/repeat-reads.ts'
-import type { ComputeTurns } from './query/compute-turns.ts'
+import { createRetryBudget, repeatReads } from './sharing/repeat-reads.ts'
+import type { ComputeTurns } from './sharing/compute-turns.ts'
 
 export interface ReadSource {
   readonly database: Database

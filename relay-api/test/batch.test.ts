@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { nobody } from '../src/query/asker.ts'
+import { nobody } from '../src/sharing/asker.ts'
 import type { Merged } from '../src/query/merge.ts'
 import { planRange } from '../src/query/plan.ts'
 import type { SeriesFilter } from '../src/query/read-rows.ts'

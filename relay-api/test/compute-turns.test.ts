@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createComputeTurns, HEAVY, LONG, SHORT, type Rank } from '../src/query/compute-turns.ts'
+import { createComputeTurns, HEAVY, LONG, SHORT, type Rank } from '../src/sharing/compute-turns.ts'
 
 /**
  * Turns on a clock of their own, and those that were given, in their order.

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { Computing } from '../src/query/computing.ts'
+import { Computing } from '../src/sharing/computing.ts'
 
 test('waits count almost nothing, for any number and length', () => {
   fc.assert(fc.property(fc.array(fc.integer({ min: 2, max: 10_000 }), { maxLength: 15 }), waits => {

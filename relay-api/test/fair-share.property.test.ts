@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
 
-import { createShares, type HeldConnection, type Shares } from '../src/query/fair-share.ts'
+import { createShares, type HeldConnection, type Shares } from '../src/sharing/fair-share.ts'
 
 const MAX = 10
 

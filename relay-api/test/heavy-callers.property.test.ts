@@ -7,7 +7,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { createAttainedService } from '../src/query/heavy-callers.ts'
+import { createAttainedService } from '../src/sharing/heavy-callers.ts'
 
 const caller = fc.record({
   /** ms of work that one question costs */

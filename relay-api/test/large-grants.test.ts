@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test'
 import { createApiKey, DAY_MS, HOUR_MS, type Database, type Grants } from 'relay-common'
 
 import { readArrivalTotals } from '../src/query/late-readings.ts'
-import { nobody } from '../src/query/asker.ts'
+import { nobody } from '../src/sharing/asker.ts'
 import { findGranted, reportChangedZones } from '../src/query/granted.ts'
 import { PIECE_SERIES, piecesOf, seriesOf } from '../src/query/pieces.ts'
 import { readGroupPresences } from '../src/query/presence.ts'

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { MINUTE_MS, type Database } from 'relay-common'
 
-import { nobody, type Asker } from '../src/query/asker.ts'
+import { nobody, type Asker } from '../src/sharing/asker.ts'
 import { boundariesAt } from '../src/query/boundaries.ts'
 import { keptForEver } from '../src/query/plan.ts'
 import type { RowsQuery } from '../src/query/rows-query.ts'

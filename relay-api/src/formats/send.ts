@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 
 import type { FastifyReply } from 'fastify'
 
-import type { Answer } from '../answers-in-progress.ts'
+import type { Answer } from '../sharing/answers-in-progress.ts'
 import { sendTagged } from '../caching.ts'
 
 /** Longer answers are streamed. */

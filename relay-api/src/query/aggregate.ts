@@ -5,7 +5,7 @@
  *
  *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
  */
-import { tooMuchToRead } from './asker.ts'
+import { tooMuchToRead } from '../sharing/asker.ts'
 import { createFiller, type AnswerRow, type FoundRow, type RowNumbers } from './fill.ts'
 import { readGroupRows, type RowSource } from './group-rows.ts'
 import { readsDeviceSeries } from './groups.ts'

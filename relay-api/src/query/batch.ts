@@ -13,8 +13,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import type { Database } from 'relay-common'
 
-import type { Asker } from './asker.ts'
-import { shareWork, type SharedWork } from './shared-work.ts'
+import type { Asker } from '../sharing/asker.ts'
+import { shareWork, type SharedWork } from '../sharing/shared-work.ts'
 
 /** A SELECT with its own values. */
 export interface BatchQuery {

@@ -11,7 +11,7 @@
 import { RelayError, type Database } from 'relay-common'
 
 import { hasOutside, NOT_WHOLE, seriesColumn, type Selection } from '../parameters/selection.ts'
-import { tooManySeries, type Asker } from './asker.ts'
+import { tooManySeries, type Asker } from '../sharing/asker.ts'
 import type { Granted, GrantedSeries } from './granted-series.ts'
 import { prefixRanges, rangesOutside } from './prefix-ranges.ts'
 

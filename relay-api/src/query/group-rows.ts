@@ -6,7 +6,7 @@
  */
 import { lastAtOrBefore, type Database } from 'relay-common'
 
-import type { Asker } from './asker.ts'
+import type { Asker } from '../sharing/asker.ts'
 import { rowsRevisedBy } from './row-status.ts'
 import type { Plan } from './plan.ts'
 import { grantedOf } from './pieces.ts'

@@ -10,7 +10,7 @@ import type { Database } from 'relay-common'
 import {
   isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection
 } from '../parameters/selection.ts'
-import type { Asker } from './asker.ts'
+import type { Asker } from '../sharing/asker.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import type { Group, GroupBy } from './group-by.ts'
 import { groupsOfGranted, seriesOf } from './pieces.ts'

@@ -11,7 +11,7 @@ import {
 } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
-import { nobody, type Asker } from './asker.ts'
+import { nobody, type Asker } from '../sharing/asker.ts'
 import type { RowNumbers } from './fill.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupColumn, groupKey, readsDeviceSeries } from './groups.ts'

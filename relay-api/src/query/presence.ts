@@ -10,7 +10,7 @@ import { decodeBody, dayLevel, type Database } from 'relay-common'
 import {
   isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection
 } from '../parameters/selection.ts'
-import type { Asker } from './asker.ts'
+import type { Asker } from '../sharing/asker.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'

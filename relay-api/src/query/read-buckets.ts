@@ -8,7 +8,7 @@
 import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
-import { nobody, type Asker } from './asker.ts'
+import { nobody, type Asker } from '../sharing/asker.ts'
 import { lateReadingsOf } from './late-readings.ts'
 import { rowsRevisedBy } from './row-status.ts'
 import { grantedOf, groupOfGranted, piecesOf, seriesOf } from './pieces.ts'

@@ -12,7 +12,7 @@ import {
 } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
-import { nobody, type Asker } from './asker.ts'
+import { nobody, type Asker } from '../sharing/asker.ts'
 import type { Batches, OwnValue, BatchQuery } from './batch.ts'
 import type { LevelRetentions } from './kept-since.ts'
 import { lateReadingsOf, type LateReadings } from './late-readings.ts'

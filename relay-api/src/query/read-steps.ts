@@ -10,7 +10,7 @@ import {
 } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
-import { nobody, type Asker } from './asker.ts'
+import { nobody, type Asker } from '../sharing/asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn } from './groups.ts'
 import type { GroupBy } from './group-by.ts'

@@ -14,7 +14,7 @@ import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'r
 import type { DatabaseHistory } from '../database-history.ts'
 import { keptSinceOf, type LevelRetentions } from './kept-since.ts'
 import type { LateReadings } from './late-readings.ts'
-import { nobody, type Asker } from './asker.ts'
+import { nobody, type Asker } from '../sharing/asker.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type CacheBlock } from './blocks.ts'
 import { createCrowds } from './crowded.ts'

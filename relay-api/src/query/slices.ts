@@ -8,7 +8,7 @@
  */
 import type { Database } from 'relay-common'
 
-import type { Asker } from './asker.ts'
+import type { Asker } from '../sharing/asker.ts'
 import { PIECE_SERIES } from './pieces.ts'
 import { readGroups, readsDeviceSeries } from './groups.ts'
 import type { Group } from './group-by.ts'

@@ -3,7 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import type { Answer } from '../../answers-in-progress.ts'
+import type { Answer } from '../../sharing/answers-in-progress.ts'
 import { pageParameters, decodeNameCursor, encodeNameCursor } from '../../parameters/page.ts'
 import { parseSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'

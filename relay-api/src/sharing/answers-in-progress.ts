@@ -15,11 +15,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, Gauge, RelayError, type Registry } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
-import type { Budgets, Held } from './budgets/budgets.ts'
-import type { Asker } from './query/asker.ts'
-import type { AttainedService } from './query/heavy-callers.ts'
-import { Computing } from './query/computing.ts'
-import { HEAVY, LONG, PIECE_MS, SHORT, type ComputeTurns, type Rank } from './query/compute-turns.ts'
+import type { Budgets, Held } from '../budgets/budgets.ts'
+import type { Asker } from './asker.ts'
+import type { AttainedService } from './heavy-callers.ts'
+import { Computing } from './computing.ts'
+import { HEAVY, LONG, PIECE_MS, SHORT, type ComputeTurns, type Rank } from './compute-turns.ts'
 
 export const answerSettings = {
   ANSWER_TIMEOUT_MS: Type.Integer({
