@@ -22,21 +22,27 @@ export interface WholeRangeQuestion {
 /** As in `/aggregates` by default. */
 const MAX_GAP_MS = HOUR_MS
 
+/** The range that an answer is really of. */
+export interface Coverage {
+  /** Widens it by a row of the answer. */
+  include (row: TimeRange): void
+  readonly range: TimeRange
+}
+
 /**
- * The range of an answer from rows of the whole range: the requested one, wider where the stored data is coarser.
- * @param rows all of them; each may be wider still, if its first or last minute does not store its readings
+ * The requested range, wider where the stored data is coarser. Rows may be wider still, if their first or last minute
+ * does not store its readings.
  */
-export function coverageOf (
-  { range, keptSince }: Pick<WholeRangeQuestion, 'range' | 'keptSince'>, rows: Iterable<TimeRange>
-): TimeRange {
+export function createCoverage ({ range, keptSince }: Pick<WholeRangeQuestion, 'range' | 'keptSince'>): Coverage {
   const { coverage } = planRange(range, keptSince)
-  if (coverage.startMs >= coverage.endMs) return range // by retention nothing is left
-  let { startMs, endMs } = coverage
-  for (const row of rows) {
-    startMs = Math.min(startMs, row.startMs)
-    endMs = Math.max(endMs, row.endMs)
+  let { startMs, endMs } = coverage.startMs < coverage.endMs ? coverage : range // by retention nothing is left
+  return {
+    include (row) {
+      startMs = Math.min(startMs, row.startMs)
+      endMs = Math.max(endMs, row.endMs)
+    },
+    get range () { return { startMs, endMs } }
   }
-  return { startMs, endMs }
 }
 
 /**

@@ -12,7 +12,7 @@ import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
 import { readKeptSince } from '../../query/kept-since.ts'
 import type { Statistic } from '../../query/statistics.ts'
-import { coverageOf, readWholeRange } from '../../query/whole-range.ts'
+import { createCoverage, readWholeRange } from '../../query/whole-range.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './parts.ts'
 
@@ -79,7 +79,9 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const read = async (range: TimeRange) => {
       const question = { selection, groupBy: undefined, statistics, range, keptSince, nowMs }
       const { done, value } = await readWholeRange(source, question).next() // at most one
-      return { numbers: done ? undefined : value.numbers, range: coverageOf(question, done ? [] : [value]) }
+      const coverage = createCoverage(question)
+      if (!done) coverage.include(value)
+      return { numbers: done ? undefined : value.numbers, range: coverage.range }
     }
     const [now, before] = await Promise.all([read(range), read(earlier)])
     if (now.numbers === undefined && before.numbers === undefined) {

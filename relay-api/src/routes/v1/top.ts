@@ -12,7 +12,7 @@ import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
 import { readKeptSince } from '../../query/kept-since.ts'
 import { findStatistic, statisticNames } from '../../query/statistics.ts'
-import { coverageOf, readWholeRange } from '../../query/whole-range.ts'
+import { createCoverage, readWholeRange } from '../../query/whole-range.ts'
 import type { V1Parts } from './parts.ts'
 
 const LIMIT_MAX = 1_000
@@ -77,9 +77,9 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     )
     let unranked = 0
     const question = { selection, groupBy, statistics, range, keptSince, nowMs }
-    let covered = coverageOf(question, [])
+    const coverage = createCoverage(question)
     for await (const row of readWholeRange(source, question)) {
-      covered = coverageOf(question, [covered, row])
+      coverage.include(row)
       const [count, value, error = null] = row.numbers
       if (value === null) unranked++
       else ranking.add({ key: row.key, value, count: count!, error })
@@ -87,8 +87,8 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const hasError = statistic.columns[1]?.endsWith('Error')
     reply.header('cache-control', 'private, no-cache')
     return {
-      start: new Date(covered.startMs).toISOString(),
-      end: new Date(covered.endMs).toISOString(),
+      start: new Date(coverage.range.startMs).toISOString(),
+      end: new Date(coverage.range.endMs).toISOString(),
       stat,
       rows: ranking.best().map(({ key, value, error, count }) =>
         ({ [groupBy]: key, value, ...(hasError ? { error } : {}), count })),
