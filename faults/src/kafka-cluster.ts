@@ -10,7 +10,7 @@ import type { metadataV12 } from '@platformatic/kafka'
 import getPort from 'get-port'
 import type { Logger } from 'relay-common'
 
-import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
+import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
 import { createClusterId, startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
 import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'

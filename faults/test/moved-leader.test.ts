@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { createLogger, openKafkaEventLog } from 'relay-common'
 
 import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
+import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
 import { takeRecords, waitAssigned } from '../../relay-common/test/support/members.ts'
 import { startKafkaCluster, type KafkaCluster } from '../src/kafka-cluster.ts'
 

@@ -15,8 +15,8 @@ import { createLogger, openKafkaEventLog, type ConsumerNews } from 'relay-common
 import { setNextOffset } from 'relay-processor/progress'
 
 import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
-import { KafkaFetcher } from '../../relay-common/src/event-log/kafka-fetcher.ts'
+import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
+import { KafkaFetcher } from '../../relay-common/src/event-log/kafka/fetcher.ts'
 import { readRecords } from '../../relay-common/test/support/members.ts'
 import {
   makeEvents, openSite, send, settled, spawnProcessor, type Site

@@ -54,7 +54,7 @@ export {
   decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, decodeClaims, rejectedReasons
 } from './event/event.ts'
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event/event.ts'
-export type { KafkaSettings } from './event-log/kafka-client.ts'
+export type { KafkaSettings } from './event-log/kafka/client.ts'
 export { catchUp, waitForPartitions } from './event-log/catch-up.ts'
 export { warnOfCompaction } from './event-log/compacted-topic.ts'
 export { groupOver, serveGroup, splitGroup } from './event-log/split-group.ts'

@@ -9,7 +9,7 @@ import getPort from 'get-port'
 
 import { startKafka } from '../../relay-stack/src/kafka.ts'
 import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
 import { takeRecords, waitAssigned } from './support/members.ts'

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 
 import {
   decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription, shareOut, type Subscriber
-} from '../src/event-log/kafka-classic-assignment.ts'
+} from '../src/event-log/kafka/classic-assignment.ts'
 
 const TOPIC = 'events'
 const names = ['a', 'b', 'c', 'd', 'e', 'f']
@@ -12,7 +12,7 @@ const names = ['a', 'b', 'c', 'd', 'e', 'f']
 /** A member as seen by its own process. */
 interface Member { readonly owned: Set<number>, readonly revoking: Set<number>, topicId: string, generation: number }
 
-/** A group whose members follow `shareOut`, like `kafka-classic-membership.ts`. */
+/** A group whose members follow `shareOut`, like `kafka/classic-membership.ts`. */
 class Group {
   readonly members = new Map<string, Member>()
   partitions: number

@@ -7,8 +7,8 @@ import {
   encodeConsumerProtocolSubscription, FindCoordinatorKeyTypes, type findCoordinatorV6, type joinGroupV9
 } from '@platformatic/kafka'
 
-import { KafkaClient, kafkaErrors, type GroupProtocol } from '../src/event-log/kafka-client.ts'
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import { KafkaClient, kafkaErrors, type GroupProtocol } from '../src/event-log/kafka/client.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka/kafka.ts'
 import type { ConsumerSettings, EventConsumer, EventLog } from '../src/event-log/port.ts'
 import { RelayError, type ErrorCode } from '../src/errors.ts'
 import { createLogger } from '../src/log.ts'

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { Admin } from '@platformatic/kafka'
 
 import { until } from '../../test-support/until.ts'
-import { openKafkaEventLog, type KafkaSettings } from '../src/event-log/kafka.ts'
+import { openKafkaEventLog, type KafkaSettings } from '../src/event-log/kafka/kafka.ts'
 import type { ConsumerSettings } from '../src/event-log/port.ts'
 import { createLogger } from '../src/log.ts'
 import { openClassicKafka, openLocalKafka, type LocalKafkaForTests } from './support/local-kafka.ts'
@@ -189,7 +189,7 @@ function membership (broker: Broker): void {
 /** Starts a member as a process. */
 function startMember (t: TestContext, settings: KafkaSettings, consumer: ConsumerSettings) {
   const script = fileURLToPath(new URL('./support/event-log-member.ts', import.meta.url))
-  const module = new URL('../src/event-log/kafka.ts', import.meta.url).href
+  const module = new URL('../src/event-log/kafka/kafka.ts', import.meta.url).href
   const child = spawn(process.execPath,
     [script, module, 'openKafkaEventLog', JSON.stringify(settings), JSON.stringify(consumer)],
     { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
 import { takeRecords, waitAssigned } from './support/members.ts'

@@ -7,8 +7,8 @@ import { ConfigResourceTypes, IncrementalAlterConfigOperationTypes } from '@plat
 
 import { until } from '../../test-support/until.ts'
 import { RelayError } from '../src/errors.ts'
-import { KafkaClient } from '../src/event-log/kafka-client.ts'
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import { KafkaClient } from '../src/event-log/kafka/client.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
 

@@ -4,7 +4,7 @@ import { suite, test } from 'node:test'
 import { crc32c, murmur2 as murmur2OfOthers, Reader, readRecordsBatches } from '@platformatic/kafka'
 import fc from 'fast-check'
 
-import { encodeBatches, sealBatch } from '../src/event-log/kafka-batch.ts'
+import { encodeBatches, sealBatch } from '../src/event-log/kafka/batch.ts'
 import { murmur2, partitionOf } from '../src/event-log/key-partition.ts'
 import type { ProducedRecord } from '../src/event-log/port.ts'
 import { encodeAsOthersDo, walk, withChecksum } from './support/record-batches.ts'

@@ -4,7 +4,7 @@ import { suite, test, type TestContext } from 'node:test'
 
 import { Producer, stringSerializers } from '@platformatic/kafka'
 
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { until } from '../../test-support/until.ts'
 import { openLocalKafka } from './support/local-kafka.ts'

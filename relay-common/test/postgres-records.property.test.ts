@@ -4,7 +4,7 @@ import fc from 'fast-check'
 
 import type { ProducedRecord } from '../src/event-log/port.ts'
 import { partitionOf } from '../src/event-log/key-partition.ts'
-import { encodeAppends } from '../src/event-log/postgres-batch.ts'
+import { encodeAppends } from '../src/event-log/postgres/batch.ts'
 import { nextNews, readRecords, takeRecords, waitAssigned } from './support/members.ts'
 import { consumerOf, createTopic, openTestLog } from './support/postgres-log.ts'
 

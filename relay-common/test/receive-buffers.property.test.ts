@@ -3,7 +3,7 @@ import { suite, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { ReceiveBuffers, type Received } from '../src/event-log/receive-buffers.ts'
+import { ReceiveBuffers, type Received } from '../src/event-log/kafka/receive-buffers.ts'
 
 const MB = 1024 * 1024
 

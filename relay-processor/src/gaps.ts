@@ -2,7 +2,7 @@
  * Gaps: records that were deleted from the log before they were read, or that took the offsets of others that were
  * read.
  *
- *     found     while reading, by event-log/kafka-gap.ts and postgres-fetcher.ts of relay-common;
+ *     found     while reading, by event-log/kafka/gap.ts and postgres/fetcher.ts of relay-common;
  *               before the first claim of a partition, by `findGap` (progress.ts)
  *     handled   here: recorded, reported, and skipped or the end of the processor, as GAP_POLICY says
  *     stored    in the table gaps (progress.ts)

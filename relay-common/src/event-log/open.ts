@@ -4,10 +4,10 @@ import type { Database } from '../database/database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { readTls } from '../tls.ts'
-import { loadKafkaLibrary } from './kafka-library.ts'
-import type { GroupProtocol, KafkaLogin, KafkaSettings } from './kafka-client.ts'
+import { loadKafkaLibrary } from './kafka/library.ts'
+import type { GroupProtocol, KafkaLogin, KafkaSettings } from './kafka/client.ts'
 import type { EventLog } from './port.ts'
-import { openPostgresEventLog } from './postgres.ts'
+import { openPostgresEventLog } from './postgres/postgres.ts'
 
 /** Address of the event log: `eventLogSettings`, and `databaseSettings` for a log in PostgreSQL. */
 export interface EventLogConfig extends Partial<DatabaseSettings> {
@@ -36,7 +36,7 @@ export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
   loadKafkaLibrary()
-  const kafka = await import('./kafka.ts')
+  const kafka = await import('./kafka/kafka.ts')
   return await kafka.openKafkaEventLog(settings, log)
 }
 

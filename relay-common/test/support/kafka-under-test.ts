@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { Admin } from '@platformatic/kafka'
 
-import { openKafkaEventLog, type KafkaSettings } from '../../src/event-log/kafka.ts'
+import { openKafkaEventLog, type KafkaSettings } from '../../src/event-log/kafka/kafka.ts'
 import { createLogger } from '../../src/log.ts'
 import type { LogUnderTest } from '../event-log.contract.ts'
 
@@ -22,7 +22,7 @@ export async function openKafkaUnderTest (t: TestContext, bootstrapServers: stri
   return {
     eventLog,
     elsewhere: {
-      module: new URL('../../src/event-log/kafka.ts', import.meta.url).href, name: 'openKafkaEventLog', settings
+      module: new URL('../../src/event-log/kafka/kafka.ts', import.meta.url).href, name: 'openKafkaEventLog', settings
     },
     async deleteTopic (topic) {
       await admin.deleteTopics({ topics: [topic] })

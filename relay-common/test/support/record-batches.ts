@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 
 import { createRecordsBatch, type CompressionAlgorithmValue } from '@platformatic/kafka'
 
-import type { AbortedTransaction } from '../../src/event-log/kafka-batch-header.ts'
-import { decodeHeaders, KafkaRecordSet } from '../../src/event-log/kafka-records.ts'
+import type { AbortedTransaction } from '../../src/event-log/kafka/batch-header.ts'
+import { decodeHeaders, KafkaRecordSet } from '../../src/event-log/kafka/records.ts'
 import type { RecordMark } from '../../src/event-log/port.ts'
 
 export interface PlainRecord {

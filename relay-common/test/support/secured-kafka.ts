@@ -9,7 +9,7 @@ import { ScramMechanisms } from '@platformatic/kafka'
 import getPort from 'get-port'
 
 import { asProperty, makeCertificates, type Certificates } from '../../../test-support/certificates.ts'
-import { KafkaClient } from '../../src/event-log/kafka-client.ts'
+import { KafkaClient } from '../../src/event-log/kafka/client.ts'
 import { openOwnKafka } from './local-kafka.ts'
 
 export const USER = 'relay'
