@@ -94,7 +94,8 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 
 \`compose.scaled.yaml\` over \`compose.yaml\` starts three processors, and two APIs behind HAProxy, which then listens on \`API_PORT\`.
 \`--scale processor=2 --scale api=4\` starts other numbers. Each takes up to 11 connections to PostgreSQL: for more of them,
-raise \`max_connections\` of \`postgres\`. \`compose.cluster.yaml\` adds brokers, a replica and a pooler ([deployment](deployment.md)).
+raise \`max_connections\` of \`postgres\`. \`compose.cluster.yaml\` adds brokers, a replica and a pooler ([deployment](deployment.md)), and
+\`compose.kafka-metrics.yaml\` Kafka's own [metrics](runbook.md#watch-it).
 \`docker compose build --build-arg NODE_IMAGE=…\` takes Node from a mirror.`
 
 function section (title: string, body: string): string {
