@@ -76,7 +76,7 @@ test('its queries run, by the owner of a database of this version', async t => {
 
 test('its commands for containers name services, ports and programs that there are', () => {
   const { services } = readCompose()
-  const named = [...page.matchAll(/^docker compose (?:exec|run --rm|logs --since 1h) ([\w ]+?)(?: \|| {2}| -| node| psql| \/| lag|$)/gm)]
+  const named = [...page.matchAll(/^ {4}docker compose (?:exec|run --rm|logs --since 1h) ([\w ]+?)(?: \|| {2}| -| node| psql| \/| lag|$)/gm)]
     .flatMap(it => it[1].split(' '))
   assert.deepEqual([...new Set(named)].sort(), ['api', 'kafka', 'postgres', 'processor', 'relay'])
   assert.deepEqual(named.filter(it => !(it in services)), [])

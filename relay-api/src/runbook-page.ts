@@ -112,7 +112,7 @@ function renderLine (text: string): string {
 
 /** Other pages of the documentation are not served: their names remain, and where they are. */
 function renderLink (_: string, text: string, address: string): string {
-  return address.startsWith('#') ? `<a href="${address}">${text}</a>` : `${text} (docs/${address})`
+  return /^(?:#|https:\/\/)/.test(address) ? `<a href="${address}">${text}</a>` : `${text} (docs/${address})`
 }
 
 function escape (text: string): string {

@@ -92,6 +92,7 @@ test('Markdown of the runbook is text, whatever is in it', () => {
     ['1. a\n2. *b*', '<ol><li>a</li><li><em>b</em></li></ol>'],
     ['    select *\n    from t', '<pre tabindex="0"><code>select *\nfrom t</code></pre>'],
     ['[a](cli.md#b)', '<p>a (docs/cli.md#b)</p>'],
+    ['[a](https://example.com/b?c&d)', '<p><a href="https://example.com/b?c&amp;d">a</a></p>'],
     ['| a | b |\n| --- | --- |\n| c | |', '<div class="scroll" tabindex="0"><table>' +
       '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>' +
       '<tbody><tr><td>c</td><td></td></tr></tbody></table></div>'],

@@ -36,7 +36,15 @@ suite('options of npm start', () => {
   test('by default the ports are the known ones and the data stay in the repository', () => {
     const { ports, ...options } = read([])
     assert.deepEqual(portsOf(ports), {
-      api: 8080, mqtt: 1883, metrics: 8084, processor: 8082, simulator: 8081, kafka: 9092, postgres: 5432, issuer: 8083
+      api: 8080,
+      mqtt: 1883,
+      metrics: 8084,
+      processor: 8082,
+      simulator: 8081,
+      kafka: 9092,
+      kafkaMetrics: 9404,
+      postgres: 5432,
+      issuer: 8083
     })
     assert.ok(Object.values(ports).every(it => !it.isAsked))
     assert.deepEqual(options, {
@@ -45,6 +53,7 @@ suite('options of npm start', () => {
       eventLog: undefined,
       isEventLogMoved: false,
       hasSimulator: undefined,
+      kafkaMetrics: false,
       issuer: false,
       fresh: false,
       logs: false,
@@ -70,6 +79,7 @@ suite('options of npm start', () => {
       eventLog: 'postgres',
       isEventLogMoved: false,
       hasSimulator: undefined,
+      kafkaMetrics: false,
       issuer: false,
       fresh: true,
       logs: false,
