@@ -6,10 +6,11 @@
  *
  * Readings on their way to their device's home partition were read but are not in the rollups yet, so the oldest limits
  * completeness. A partition without new events does not. The ends of the log are read before the progress, at most once
- * per second. If the log can't be read, because this API has none or it is unreachable, completeness is unknown, and
+ * per second. Progress that has passed all of them is not read again for the same ends: later readings were appended
+ * after them. If the log can't be read, because this API has none or it is unreachable, completeness is unknown, and
  * answers say so.
  */
-import type { Database } from 'relay-common'
+import type { Database, PartitionOffsets } from 'relay-common'
 
 import type { KnownEnds, EventLogEnds } from './log-ends.ts'
 import type { ReadSource } from './replica.ts'
@@ -24,10 +25,17 @@ export interface Completeness {
 
 /** @param ends of the log, read at most once per second */
 export function openCompleteness (ends: EventLogEnds): Completeness {
+  /** by server: progress that has passed these ends */
+  const passed = new WeakMap<object, { readonly known: KnownEnds, readonly progress: readonly PartitionProgress[] }>()
   return {
-    async read ({ database, lagMs }) {
+    async read ({ database, lagMs, server }) {
       const known = await ends.read()
-      return known && completeThroughMs(known, await readProgress(database, known.topicId), lagMs)
+      if (!known) return undefined
+      const before = passed.get(server)
+      if (before?.known === known) return completeThroughMs(known, before.progress, lagMs)
+      const progress = await readProgress(database, known.topicId)
+      if (known.offsets.every(it => isReadTo(it, progress))) passed.set(server, { known, progress })
+      return completeThroughMs(known, progress, lagMs)
     }
   }
 }
@@ -52,12 +60,21 @@ export function completeThroughMs (
   { atMs, offsets }: Pick<KnownEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
 ): number | undefined {
   let throughMs = Math.min(atMs - lagMs, progress[0]?.misplaced_first ?? Infinity)
-  for (const { partition, startOffset, endOffset } of offsets) {
-    const read = progress.find(it => it.source_partition === partition)
-    const isAtEnd = read === undefined ? endOffset === startOffset : read.next_offset >= endOffset
-    if (isAtEnd) continue
+  for (const it of offsets) {
+    if (isReadTo(it, progress)) continue
+    const read = progressOf(it, progress)
     if (read?.event_time_max == null) return undefined
     throughMs = Math.min(throughMs, read.event_time_max)
   }
   return Number.isFinite(throughMs) ? throughMs : undefined
+}
+
+function progressOf ({ partition }: PartitionOffsets, progress: readonly PartitionProgress[]) {
+  return progress.find(it => it.source_partition === partition)
+}
+
+/** Whether a partition was read to its end, at the moment when that was known. */
+function isReadTo (offsets: PartitionOffsets, progress: readonly PartitionProgress[]): boolean {
+  const read = progressOf(offsets, progress)
+  return read === undefined ? offsets.endOffset === offsets.startOffset : read.next_offset >= offsets.endOffset
 }

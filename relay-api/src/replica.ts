@@ -22,7 +22,9 @@ import type { AttainedService } from './sharing/heavy-callers.ts'
 import { createShares, fairShare, type Shares } from './sharing/fair-share.ts'
 import { reportChangedZones } from './query/granted.ts'
 import { onceATurn } from './sharing/once-a-turn.ts'
+import { createRetentionReader, type RetentionReader } from './query/kept-since.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
+import type { KeptSince } from './query/plan.ts'
 import { createRetryBudget, repeatReads } from './sharing/repeat-reads.ts'
 import type { ComputeTurns } from './sharing/compute-turns.ts'
 
@@ -34,6 +36,10 @@ export interface ReadSource {
   readonly asker: Asker
   /** commits of the primary that are older than this are visible */
   readonly lagMs: number
+  /** identifies the server */
+  readonly server: object
+  /** Time from which the buckets of each level are surely kept; up to a second old. */
+  readKeptSince (): Promise<KeptSince>
 }
 
 export interface Reads {
@@ -72,7 +78,11 @@ export function openReads (
     const shares = createShares(config, service)
     sharesOf.set(server, shares)
     const shared = reportChangedZones(fairShare(repeatReads(database, retries), shares, service, turns))
-    return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
+    return {
+      database: onceATurn(shared),
+      totals: createTotalReader(shared, cacheBytes, history),
+      retention: createRetentionReader()
+    }
   }
   const onPrimary = sourceOf('database', primary, history)
   new Gauge({ // eslint-disable-line no-new
@@ -178,9 +188,11 @@ export function openReads (
 interface Shared {
   readonly database: Database
   readonly totals: TotalReader
+  readonly retention: RetentionReader
 }
 
-function sourceFor ({ database, totals }: Shared, asker: Asker, lagMs: number): ReadSource {
+function sourceFor (server: Shared, asker: Asker, lagMs: number): ReadSource {
+  const { database, totals, retention } = server
   const own = databaseFor(database, asker)
   return {
     database: {
@@ -195,7 +207,9 @@ function sourceFor ({ database, totals }: Shared, asker: Asker, lagMs: number): 
       readTotals: (selection, plans, nowMs, marksLate) => totals.readTotals(selection, plans, nowMs, marksLate, asker)
     },
     asker,
-    lagMs
+    lagMs,
+    server,
+    readKeptSince: () => retention.readKeptSince(own)
   }
 }
 

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { createLogger, DAY_MS, HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
 
 import { exactDeviation, quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
+import { createApp } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN, type TestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
@@ -377,4 +379,34 @@ test('pages of data that is being written skip nothing and repeat nothing', asyn
     }
   }
   assert.ok(written > 20)
+})
+
+test('rows of a device or a zone take two statements, and those of an unknown one are none', async t => {
+  const { database, databaseUrl } = await openTestApi(t)
+  await writeEvents(database, [event(0, 1), event(HOUR_MS, 2), event(HOUR_MS, 5, { deviceId: 'd-2' })])
+  const sent: string[] = []
+  const noting: Database = {
+    ...database,
+    queryPrepared (name, ...rest) {
+      sent.push(name)
+      return database.queryPrepared<never>(name, ...rest)
+    },
+    streamPrepared (name, ...rest) {
+      sent.push(name)
+      return database.streamPrepared(name, ...rest)
+    }
+  }
+  const config = readApiConfig({ DATABASE_URL: databaseUrl, API_TOKENS: TOKEN })
+  const app = await createApp(config, noting, createLogger('test', 'silent'))
+  t.after(() => app.close())
+  const averagesOf = async (query: string) => {
+    const { body } = await get({ app } as TestApi, `${query}&${day}&interval=1h&stats=avg`)
+    return JSON.parse(body).rows.map((it: { avg: number }) => it.avg)
+  }
+  await averagesOf('device=d-1') // the retention is known from now on
+  for (const [query, averages] of [['device=d-1', [1, 2]], ['zone=Zone+A', [1, 3.5]], ['zone=Nowhere', []]] as const) {
+    sent.length = 0
+    assert.deepEqual(await averagesOf(query), averages)
+    assert.deepEqual(sent.map(it => it.split(' ')[0]).sort(), ['arrivals', 'total'], query)
+  }
 })

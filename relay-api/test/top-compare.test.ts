@@ -8,6 +8,7 @@ import fc from 'fast-check'
 
 import { quotientToDouble, toUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
 import { anyValue } from '../../relay-common/test/support/values.ts'
+import { until } from '../../test-support/until.ts'
 import { changeOf } from '../src/routes/v1/compare.ts'
 import { openTestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
@@ -121,8 +122,13 @@ test('a ranking and a comparison state their range where the stored data is coar
   assert.deepEqual(minute.against, range(monday + HOUR_MS - 1, monday + 2 * HOUR_MS + MINUTE_MS)) // it ends there
 
   await api.database.query("update rollup_levels set retention = '10 days' where name = 'minute'")
-  const hours = await ask(monday + 10 * MINUTE_MS + 1, monday + 70 * MINUTE_MS + 1)
-  assert.deepEqual(hours.range, range(monday, monday + 2 * HOUR_MS))
+  const asked = [monday + 10 * MINUTE_MS + 1, monday + 70 * MINUTE_MS + 1] as const
+  const wholeHours = range(monday, monday + 2 * HOUR_MS)
+  // each server reads the retention at most once per second
+  await until('the new retention', async () =>
+    (await api.ask('/api/v1/top', { ...range(...asked), stat: 'count' })).body.start === wholeHours.start)
+  const hours = await ask(...asked)
+  assert.deepEqual(hours.range, wholeHours)
   assert.deepEqual(hours.against, range(monday - HOUR_MS, monday + HOUR_MS))
 })
 

@@ -57,6 +57,10 @@ export async function * slices (database: Database, query: RowsQuery, asker: Ask
   const rowSize = planSize(planRows(boundaries, middle, middle + 1)[0]) * (kind === 'groups' ? PARTITIONS_GUESS : 1)
 
   const all = [{ first: 0, end: rowCount }]
+  if (isOneSlice(query)) {
+    yield { groups: [{ key: '', seriesCount: 1 }], first: 0, end: rowCount, occupied: all }
+    return
+  }
   let first = after === undefined ? 0 : ordinalOf(query, after.startMs) + 1
   let from = after && { key: after.key, isIncluded: first < rowCount }
   if (first >= rowCount) {
@@ -116,6 +120,20 @@ export async function * slices (database: Database, query: RowsQuery, asker: Ask
     if (groups.length < GROUPS_PAGE || groupBy === undefined) return
     from = { key: groups[groups.length - 1].key, isIncluded: false }
   }
+}
+
+/** More rows are worth the question which of them may have readings. */
+const ONE_SLICE_ROWS_MAX = 100
+
+/**
+ * Whether a query is of few rows of a device or a zone, which have few series: then nothing is asked about its groups
+ * before. Rows without readings are left out, so a device that does not exist has none.
+ */
+function isOneSlice ({ selection, groupBy, boundaries, fill, after, statistics }: RowsQuery): boolean {
+  const { devices, zones, granted } = selection
+  return groupBy === undefined && after === undefined && fill === 'none' && granted === undefined &&
+    boundaries.length <= ONE_SLICE_ROWS_MAX && !statistics.some(it => it.needsSteps) &&
+    (devices.length === 1 || (devices.length === 0 && zones.length === 1))
 }
 
 /**

@@ -30,9 +30,9 @@ import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
 import { rowStatuses, rowStatusOf } from '../../query/row-status.ts'
 import { columnsOf, type RowsQuery } from '../../query/rows-query.ts'
-import { readKeptSince } from '../../query/kept-since.ts'
 import { namedColumns, timeColumns } from '../../query/statistics.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
+import type { ReadSource } from '../../replica.ts'
 import type { V1Parts } from './parts.ts'
 
 const LIMIT_MAX = 1_000_000
@@ -154,7 +154,7 @@ async function findAggregates (
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : decodeCursor(asked, cursor)
   const [resolved, completeThroughMs] = await Promise.all([
-    resolve(query, grants, resumed, source.database, parts, answer), parts.completeness.read(source)
+    resolve(query, grants, resumed, source, parts, answer), parts.completeness.read(source)
   ])
   const { rowsQuery, granted, range, interval, clock } = resolved
   if (format === 'csv') await refuseCut(rowsQuery, cursor, source.database, parts.config.POINTS_MAX, answer)
@@ -164,7 +164,10 @@ async function findAggregates (
 
   const { groupBy, statistics, boundaries } = rowsQuery
   const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
-  const { late, duplicates } = await readArrivalTotals(source.database, granted, rowsRange)
+  const chunks = aggregate(source, format === 'csv' ? { ...rowsQuery, limit: Infinity } : rowsQuery)
+  const [{ late, duplicates }, first] = await Promise.all([
+    readArrivalTotals(source.database, granted, rowsRange), chunks.next()
+  ])
   const head = {
     start: clock.write(rowsRange.startMs),
     end: clock.write(rowsRange.endMs),
@@ -180,8 +183,7 @@ async function findAggregates (
 
   const pieces = async function * () {
     yield writer.begin()
-    const chunks = aggregate(source, format === 'csv' ? { ...rowsQuery, limit: Infinity } : rowsQuery)
-    let chunk = await chunks.next()
+    let chunk = first
     for (; !chunk.done; chunk = await chunks.next()) yield writer.rows(chunk.value.map(cells))
     yield writer.end({ next: chunk.value ? encodeCursor(asked, range, chunk.value) : null })
   }
@@ -191,7 +193,7 @@ async function findAggregates (
 
 /** The query with all names, times and boundaries resolved. */
 async function resolve (
-  query: AggregatesQuery, grants: Grants, resumed: Resumed | undefined, database: Database,
+  query: AggregatesQuery, grants: Grants, resumed: Resumed | undefined, source: ReadSource,
   { config, deviceTypes }: V1Parts, asker: Asker
 ) {
   const nowMs = Date.now()
@@ -202,7 +204,9 @@ async function resolve (
   const range = resumed?.range ?? parseRange(query, nowMs, config.RANGE_MAX_DAYS)
   checkLength(range, config.RANGE_MAX_DAYS) // for a made-up cursor
 
-  const [granted, keptSince] = await Promise.all([findGranted(database, selection, asker), readKeptSince(database)])
+  const [granted, keptSince] = await Promise.all([
+    findGranted(source.database, selection, asker), source.readKeptSince()
+  ])
   const { coverage } = planRange(range, keptSince)
   const isGone = coverage.startMs >= coverage.endMs // by retention
   const { interval, boundaries } = splitIntoRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)

@@ -10,7 +10,6 @@ import { parseStatistics, Statistics } from '../../parameters/stats.ts'
 import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
-import { readKeptSince } from '../../query/kept-since.ts'
 import type { Statistic } from '../../query/statistics.ts'
 import { createCoverage, readWholeRange } from '../../query/whole-range.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
@@ -73,7 +72,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const [selection, keptSince] = await Promise.all([
-      findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+      findGranted(source.database, asked, request.answer), source.readKeptSince()
     ])
 
     const read = async (range: TimeRange) => {

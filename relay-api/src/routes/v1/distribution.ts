@@ -12,7 +12,6 @@ import { readGroupRows } from '../../query/group-rows.ts'
 import { readsDeviceSeries } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
 import { planRange } from '../../query/plan.ts'
-import { readKeptSince } from '../../query/kept-since.ts'
 import type { V1Parts } from './parts.ts'
 
 const BINS_MAX = 1_000
@@ -63,7 +62,7 @@ export function distributionRoutes (app: FastifyInstance, { config, reads, devic
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const [selection, keptSince] = await Promise.all([
-      findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+      findGranted(source.database, asked, request.answer), source.readKeptSince()
     ])
     const plan = planRange(range, keptSince)
     const kind = readsDeviceSeries(selection, undefined) ? 'devices' : 'groups'

@@ -10,7 +10,6 @@ import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
 import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
-import { readKeptSince } from '../../query/kept-since.ts'
 import { findStatistic, statisticNames } from '../../query/statistics.ts'
 import { createCoverage, readWholeRange } from '../../query/whole-range.ts'
 import type { V1Parts } from './parts.ts'
@@ -69,7 +68,7 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const [selection, keptSince] = await Promise.all([
-      groupBy === 'device' ? asked : findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+      groupBy === 'device' ? asked : findGranted(source.database, asked, request.answer), source.readKeptSince()
     ])
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(
