@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -12,7 +12,7 @@ import { createLogger, openKafkaEventLog, type EventLog } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
 import { findJava, kafkaTool, startKafka, type LocalKafkaSettings } from '../src/kafka.ts'
-import { run } from '../src/kafka-install.ts'
+import { classArchivePath, run } from '../src/kafka-install.ts'
 
 // Java decodes file names by the locale: it must work without one, for any path
 for (const name of ['LANG', 'LC_ALL', 'LC_CTYPE']) delete process.env[name]
@@ -57,13 +57,13 @@ suite('a local Kafka', () => {
     if (!settings) return
     const ownCache = await mkdtemp(join(tmpdir(), 'relay-test-jars-'))
     t.after(() => rm(ownCache, { recursive: true, force: true }))
-    const [jars] = (await readdir(cacheDir)).filter(it => existsSync(join(cacheDir, it, 'complete')))
-    await mkdir(join(ownCache, jars), { recursive: true })
-    for (const name of await readdir(join(cacheDir, jars))) {
-      if (/\.jar$|^complete$/.test(name)) await copyFile(join(cacheDir, jars, name), join(ownCache, jars, name))
+    const archive = classArchivePath(ownCache)
+    const [jars, ownJars] = [cacheDir, ownCache].map(it => dirname(classArchivePath(it)))
+    await mkdir(ownJars)
+    for (const name of await readdir(jars)) {
+      if (/\.jar$|^complete$/.test(name)) await copyFile(join(jars, name), join(ownJars, name))
     }
-    const archive = join(ownCache, jars, 'broker-classes.jsa')
-    const others = async () => (await readdir(join(ownCache, jars))).filter(it => it.startsWith('broker-classes.jsa.'))
+    const others = async () => (await readdir(ownJars)).filter(it => it.startsWith('broker-classes.jsa.'))
 
     const short = await startKafka({ ...settings, cacheDir: ownCache, archiveAfterMs: 0 })
     t.after(() => short.close())
