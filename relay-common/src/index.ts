@@ -79,7 +79,7 @@ export {
 } from './rollups/journal-row.ts'
 export type { JournalContent, JournalVisitor } from './rollups/journal-row.ts'
 export { ignorePostgresVariables, passByProxies } from './local-environment.ts'
-export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
+export { apiUrlOf, isRunning, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
 export {

@@ -73,7 +73,8 @@ function readPublished (file: string): NodeJS.ProcessEnv | undefined {
   }
 }
 
-function isRunning (pid: number): boolean {
+/** Whether a process is running, of any user. */
+export function isRunning (pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {

@@ -10,6 +10,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 
+import { isRunning } from 'relay-common'
+
 import { hang } from '../../../test-support/hang.ts'
 import { whyNoSmallDisk } from '../../../test-support/small-disk.ts'
 import { until } from '../../../test-support/until.ts'
@@ -100,14 +102,6 @@ const begin: Readonly<Record<FaultName, (site: WatchedSite) => Promise<() => Pro
     await until('readings that the copy lacks', async () => await site.countReadings() > before + 20)
     await site.restartDatabase(() => site.servers.copy('older', 'watched'))
     return () => {}
-  }
-}
-
-function isRunning (pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
   }
 }
 
