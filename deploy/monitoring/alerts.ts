@@ -190,9 +190,8 @@ export const alerts: readonly Alert[] = [
     when: 'the log has unread records, and nothing was flushed for `FLUSH_STALLED_MS` (30 s) and 2 minutes',
     meaning: 'A processor can\'t write to the database, or can\'t read the log.',
     impact: 'Answers are not updated. Nothing is lost.',
-    diagnosis: '[`/readyz`](#commands) of the processor lists the partitions; the query in [Flush ' +
-      'stalled](#flush-stalled) ' +
-      'shows what they wait for.',
+    diagnosis: '[`/readyz`](#commands) of the processor lists the partitions; the query in ' +
+      '[Flush stalled](#flush-stalled) shows what they wait for.',
     action: '[Flush stalled](#flush-stalled).'
   },
   {
@@ -284,9 +283,8 @@ export const alerts: readonly Alert[] = [
     when: 'the 99th percentile of flushes takes over 5 s, for 10 minutes',
     meaning: 'The database is slow.',
     impact: 'Answers are delayed by the time of a flush.',
-    diagnosis: '`df -h; iostat -x 5 2; free -m` on the host of PostgreSQL; locks by the query in [Flush ' +
-      'stalled](#flush-stalled); ' +
-      'checkpoints in its log.',
+    diagnosis: '`df -h; iostat -x 5 2; free -m` on the host of PostgreSQL; locks by the query in ' +
+      '[Flush stalled](#flush-stalled); checkpoints in its log.',
     action: 'Give PostgreSQL more resources. In a backlog long flushes are normal: see [Lag](#lag).'
   },
   {
@@ -305,8 +303,7 @@ export const alerts: readonly Alert[] = [
     meaning: 'Processors repeatedly take partitions over from each other; `relay_fenced_total` counts the partitions.',
     impact: 'Records are read again, so answers are delayed. Nothing counts twice.',
     diagnosis: '`select source_partition, owner, epoch, updated_at from progress order by 1;` several times: which ' +
-      'owners ' +
-      'take turns? Their `CONSUMER_GROUP` and `CONSUMER_INSTANCE_ID`, and their pauses.',
+      'owners take turns? Their `CONSUMER_GROUP` and `CONSUMER_INSTANCE_ID`, and their pauses.',
     action: '[Fenced](#fenced).'
   },
   {
