@@ -16,8 +16,9 @@
  * A folder with other files is refused: its data would be mixed with ours, its permissions changed, and --fresh might
  * delete a part of it.
  */
-import { existsSync, realpathSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { chmod, link, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -25,6 +26,7 @@ import { printableLines, RelayError } from 'relay-common'
 
 import { eventLogPlaces, type EventLogPlace } from './event-log.ts'
 import { explainFileError } from './file-error.ts'
+import { holdFolder, type FolderHold } from './folder-hold.ts'
 import { kafkaTrace } from './kafka.ts'
 import { postgresTrace } from './postgres.ts'
 import { followLink } from './postgres-place.ts'
@@ -34,6 +36,8 @@ import { programNames, programTrace } from './program-process.ts'
 
 export interface DataDir {
   readonly path: string
+  /** an open file for servers that write here: the folder is held while one of them lives */
+  readonly heldFd: number | undefined
   readonly passwords: string
   readonly postgres: string
   readonly kafka: string
@@ -56,6 +60,9 @@ export interface DataDir {
 const PROGRAM_STOP_TIMEOUT_MS = 12_000
 const SERVER_STOP_TIMEOUT_MS = 20_000
 const LOCK_TRIES_MAX = 5
+/** Servers of a killed stack end within this time; a stack that just started has written its process id. */
+const HOLD_TIMEOUT_MS = 3_000
+const HOLD_POLL_MS = 50
 
 /** The default folder, which tests and tools of the project use too. */
 const DEFAULT_NAME = '.relay'
@@ -66,6 +73,8 @@ const HARMLESS = new Set(['kafka', 'lost+found', '.DS_Store'])
 
 /** Part of the command line of a process that holds a lock. */
 const STACK_MARK = 'relay-stack/src/main.ts'
+/** In a lock, before the name of its host: that of a container is its id. */
+const HOST = 'host '
 
 /**
  * Opens a data folder for this process only, and ends processes of an earlier run on it.
@@ -86,16 +95,25 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
   await checkContent(folder)
   const path = await realpath(folder) // one canonical name, because it identifies processes
   const lock = join(path, 'lock')
-  await takeLock(lock, path)
   const stopping = join(path, STOPPING)
-  await rm(stopping, { force: true })
-  const owner = await findOwner(say)
   let dataDir = foldersOf(path)
   const sentUntil = join(path, 'sent-until')
   const eventLog = join(path, 'event-log')
 
+  let hold = await waitForHold(dataDir, () => stackOn(path) !== undefined || hasLeftOvers(dataDir))
+  if (!hold && !hasLeftOvers(dataDir)) throw inUse(path)
   try {
+    await takeLock(lock, path)
+  } catch (error) {
+    hold?.close()
+    throw error
+  }
+  try {
+    await rm(stopping, { force: true })
+    const owner = await findOwner(say)
     await stopLeftOvers(dataDir)
+    hold ??= await waitForHold(dataDir) // the servers that held it have ended
+    if (!hold) throw inUse(path)
     if (fresh) {
       const data = [sentUntil, eventLog, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]
       for (const it of [...data, join(path, 'postgres')]) {
@@ -107,11 +125,13 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
     await mkdir(dataDir.pids, { recursive: true, mode: 0o700 })
   } catch (error) {
     await rm(lock, { force: true })
+    hold?.close()
     throw error
   }
 
   return {
     ...dataDir,
+    heldFd: hold.fd,
     readSentUntil: async () => {
       const timeMs = Date.parse((await readFile(sentUntil, 'utf8').catch(() => '')).trim())
       return Number.isFinite(timeMs) ? timeMs : undefined
@@ -134,7 +154,21 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
     close: async () => {
       await rm(stopping, { force: true })
       await rm(lock, { force: true })
+      hold.close()
     }
+  }
+}
+
+/**
+ * Waits until no process holds the folder, with a limit.
+ * @param isInVain ends the wait
+ * @returns undefined: some process holds it
+ */
+async function waitForHold ({ path }: Folders, isInVain = () => false): Promise<FolderHold | undefined> {
+  for (const deadline = performance.now() + HOLD_TIMEOUT_MS; ;) {
+    const hold = holdFolder(path)
+    if (hold || isInVain() || performance.now() > deadline) return hold
+    await delay(HOLD_POLL_MS)
   }
 }
 
@@ -194,7 +228,7 @@ async function closeToOthers (dataDir: Folders, owner: Owner): Promise<void> {
 async function takeLock (lock: string, path: string): Promise<void> {
   const aside = `${lock}.${process.pid}`
   for (let tries = 0; tries < LOCK_TRIES_MAX; tries++) {
-    await writeFile(aside, pidFileOf(process.pid))
+    await writeFile(aside, `${pidFileOf(process.pid)}${HOST}${hostname()}\n`)
     const isTaken = await link(aside, lock).then(() => true, (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
       return false
@@ -202,8 +236,7 @@ async function takeLock (lock: string, path: string): Promise<void> {
     await rm(aside)
     if (isTaken) return
 
-    const holder = stackOn(path)
-    if (holder !== undefined) throw inUse(path, holder)
+    if (stackOn(path) !== undefined) throw inUse(path)
     const stale = await readFile(lock, 'utf8').catch(() => undefined)
     if (stale === undefined) continue
     await rename(lock, aside).catch(() => {}) // somebody else was faster
@@ -219,14 +252,38 @@ export function stackOn (path: string): number | undefined {
   return findProcess({ pidFile: join(path, 'lock'), mark: STACK_MARK })
 }
 
+/** Whether a process that can't be seen from here, such as in another container, holds a data folder. */
+export function isHeldElsewhere (path: string): boolean {
+  const hold = holdFolder(path)
+  hold?.close()
+  return hold === undefined && stackOn(path) === undefined && !hasLeftOvers(foldersOf(path))
+}
+
 /** Whether the stack on a data folder has begun to stop. @param path its real path */
 export function isStopping (path: string): boolean {
   return existsSync(join(path, STOPPING))
 }
 
-function inUse (path: string, pid: number): RelayError {
+/** Error of a folder that another stack uses. */
+function inUse (path: string): RelayError {
   return new RelayError('RELAY_DATA_DIR_IN_USE',
-    `another stack (process ${pid}) is running on ${path}; stop it, or use another folder with --data-dir`)
+    `another stack (${describeStackOn(path)}) is running on ${path}; stop it, or use another folder with --data-dir`)
+}
+
+function readLock (path: string): string {
+  try {
+    return readFileSync(join(path, 'lock'), 'utf8')
+  } catch {
+    return '' // it is gone
+  }
+}
+
+/** Which stack uses a data folder, for people. @param path its real path */
+export function describeStackOn (path: string): string {
+  const pid = stackOn(path)
+  if (pid !== undefined) return `process ${pid}`
+  const host = new RegExp(`^${HOST}(.+)$`, 'm').exec(readLock(path))?.[1]
+  return `in another container${host === undefined ? '' : `, on host ${printableLines(host)}`}`
 }
 
 type Folders = Pick<DataDir, 'path' | 'passwords' | 'postgres' | 'kafka' | 'logs' | 'pids'>
@@ -242,6 +299,9 @@ const foldersOf = (path: string): Folders => ({
 
 const programTraces = (dataDir: Folders): Trace[] => programNames.map(name => programTrace(dataDir.pids, name))
 const serverTraces = (dataDir: Folders): Trace[] => [kafkaTrace(dataDir.kafka), postgresTrace(dataDir.postgres)]
+
+const hasLeftOvers = (dataDir: Folders): boolean =>
+  [...programTraces(dataDir), ...serverTraces(dataDir)].some(it => findProcess(it) !== undefined)
 
 /** Programs first: they write what they hold, because the channel to their stack is closed. */
 async function stopLeftOvers (dataDir: Folders): Promise<void> {

@@ -54,6 +54,8 @@ export interface LocalKafkaSettings {
    * the broker some 100 MB of memory
    */
   readonly metricsPort?: number | undefined
+  /** an open file that the broker keeps open as long as it lives */
+  readonly heldFd?: number | undefined
   /** when a missing archive of classes is made, after the start; default: 15 s */
   readonly archiveAfterMs?: number
   /** ends the download of jars */
@@ -131,7 +133,10 @@ async function startBroker (
     const output = await open(logFile, 'a', 0o600)
     // a separate process group, because Ctrl-C in a terminal must reach the programs first
     const broker = spawn(command, args, {
-      detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir, env: javaEnvironment()
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd, ...settings.heldFd === undefined ? [] : [settings.heldFd]],
+      cwd: dataDir,
+      env: javaEnvironment()
     })
     const exited = new Promise<void>(resolve => broker.once('close', () => resolve()).once('error', () => resolve()))
     await output.close()

@@ -44,6 +44,8 @@ export interface LocalPostgresSettings {
   readonly parameters?: readonly string[]
   /** receives lines about changes on this machine besides the data */
   readonly say?: Say
+  /** an open file that the server keeps open as long as it lives */
+  readonly heldFd?: number | undefined
 }
 
 const HOST = '127.0.0.1'
@@ -131,7 +133,12 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
   const server = spawn(binaries.postgres,
     ['-D', dataDir, '-p', String(port), ...parameters.flatMap(it => ['-c', it])],
     // a separate process group, because Ctrl-C in a terminal must reach the programs first, and the database last
-    { ...owner, detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
+    {
+      ...owner,
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd, ...settings.heldFd === undefined ? [] : [settings.heldFd]],
+      cwd: dataDir
+    })
   server.unref()
 
   const exited = new Promise<void>(resolve => server.once('close', () => resolve()).once('error', () => resolve()))

@@ -54,11 +54,15 @@ export async function startServers (
   const postgres = () => supervise({
     name: 'postgres',
     start: () => ports.bind(['postgres'], async () => {
-      const logFile = logs.pathOf('postgres')
-      const password = passwords.owner
       const data = await placePostgres(dataDir.postgres, report.line)
       const server = await startPostgres({
-        dataDir: data, port: ports.of('postgres'), password, logFile, parameters: SPARING_POSTGRES, say: report.line
+        dataDir: data,
+        port: ports.of('postgres'),
+        password: passwords.owner,
+        logFile: logs.pathOf('postgres'),
+        parameters: SPARING_POSTGRES,
+        say: report.line,
+        heldFd: dataDir.heldFd
       })
       await prepareDatabase(server, passwords, environment).catch(async error => {
         await server.close()
@@ -79,6 +83,7 @@ export async function startServers (
       port: ports.of('kafka'),
       metricsPort: options.kafkaMetrics ? ports.of('kafkaMetrics') : undefined,
       logFile: logs.pathOf('kafka'),
+      heldFd: dataDir.heldFd,
       log: createLogger('relay-stack', 'silent'), // the line above says it
       signal
     }))

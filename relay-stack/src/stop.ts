@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { RelayError } from 'relay-common'
 
-import { isStopping, stackOn } from './data-dir.ts'
+import { describeStackOn, isHeldElsewhere, isStopping, stackOn } from './data-dir.ts'
 import { explainFileError } from './file-error.ts'
 import { parseFolder } from './options.ts'
 
@@ -25,6 +25,10 @@ try {
 async function stop (path: string): Promise<number> {
   const pid = stackOn(path)
   if (pid === undefined) {
+    if (existsSync(path) && isHeldElsewhere(path)) {
+      console.error(`the stack on ${path} runs ${describeStackOn(path)}; stop it there`)
+      return 1
+    }
     console.log(`no stack is running on ${path}; set another folder with RELAY_DATA_DIR or --data-dir`)
     return 0
   }
