@@ -15,6 +15,7 @@ import {
   MINUTE_MS, minuteLevel, openDatabase, type PoolClient
 } from 'relay-common'
 import { heartbeat } from '../../relay-common/src/event-log/postgres/leases.ts'
+import { SteadyWaits } from '../../relay-common/src/event-log/postgres/steady-waits.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
 import { readArrivalTotals } from '../../relay-api/src/query/late-readings.ts'
@@ -272,7 +273,8 @@ const cases: Readonly<Record<string, Case>> = {
       query: async (text: string, values?: unknown[]) =>
         /^(?:begin|commit|rollback)$/.test(text) ? undefined : await client.query(text, values)
     } as unknown as PoolClient
-    assert.equal((await heartbeat(transactions, topic as never, member, false, [])).kind, 'member')
+    const standing = await heartbeat(transactions, topic as never, member, false, new SteadyWaits(1_000), [])
+    assert.equal(standing.kind, 'member')
   },
   'batches are appended to the log': ({ client }, topicId) => client.query('select append_to_event_log($1, $2, $3, ' +
     '$4, $5, $6, $7)', [

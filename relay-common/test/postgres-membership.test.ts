@@ -3,10 +3,18 @@ import { randomUUID } from 'node:crypto'
 import { suite, test } from 'node:test'
 
 import { until } from '../../test-support/until.ts'
+import type { Database } from '../src/database/database.ts'
 import type { ConsumerSettings } from '../src/event-log/port.ts'
 import { startMemberProcess } from './support/member-process.ts'
 import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
 import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog } from './support/postgres-log.ts'
+
+/** The times that a database has after its clock was set back: all are ahead of it. */
+async function setClockBack (database: Database, by: string): Promise<void> {
+  await database.query(`
+    with leases as (update event_log_leases set revoked_at = revoked_at + $1::interval where revoked_at is not null)
+    update event_log_members set expires_at = expires_at + $1::interval`, [by])
+}
 
 /** longer than any test waits: no session times out */
 const LONG_SESSION_MS = 60_000
@@ -76,6 +84,56 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     members.push(await group.join('three', { sessionTimeoutMs: LONG_SESSION_MS }))
     await group.until('all three have one', () => members.every(it => it.owned.size === 1))
     for (const member of members) assert.ok(!member.kinds.includes('lost'), `${member.name} lost its partitions`)
+  })
+
+  test('a database clock that was set back lengthens no lease of a killed consumer', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, settings, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const consumer: ConsumerSettings = { ...consumerOf(topic), sessionTimeoutMs: 1_500 }
+    const killed = startMemberProcess(t, elsewhere(settings), consumer)
+    assert.deepEqual(await killed.next(), { kind: 'assigned', partitions: [0, 1] })
+    const group = new Group(opened, eventLog, topic.name, consumer.group)
+    const heir = await group.join('heir', { sessionTimeoutMs: 1_500 })
+    await group.until('they share', () => heir.owned.size === 1)
+
+    killed.signal('SIGKILL')
+    await setClockBack(database, '1 hour')
+    await group.until('the heir owns all', () => heir.owned.size === 2)
+    assert.ok(!heir.kinds.includes('lost'))
+  })
+
+  test('a database clock that was set back lengthens no lease that its owner does not release', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const settings = { ...consumerOf(topic), sessionTimeoutMs: 1_500 }
+    const slow = opened.adopt(await eventLog.openConsumer(settings), it => it.close())
+    await waitAssigned(slow, 2)
+    const group = new Group(opened, eventLog, topic.name, settings.group)
+    const other = await group.join('other', { sessionTimeoutMs: 1_500 })
+    const revoked = await nextNews(slow)
+    assert.ok(revoked.kind === 'revoked')
+    await setClockBack(database, '1 hour')
+    assert.deepEqual(await nextNews(slow), { kind: 'lost', partitions: revoked.partitions })
+    await group.until('the other one has it', () => other.owned.size === 1)
+  })
+
+  test('a database clock that was set forward takes no partition from a living consumer', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 4)
+    const group = new Group(opened, eventLog, topic.name, randomUUID())
+    const members = [await group.join('one'), await group.join('two')]
+    await group.until('both have a share', () => members.every(it => it.owned.size === 2))
+    const heartbeats = async () => (await database.query<{ version: string }>(
+      'select xmin::text as version from event_log_members order by member')).map(it => it.version)
+    for (let round = 0; round < 3; round++) {
+      await setClockBack(database, '-1 hour')
+      const before = await heartbeats()
+      await until('both to be heard of', async () => (await heartbeats()).every((it, index) => it !== before[index]))
+    }
+    for (const member of members) assert.deepEqual(member.kinds.filter(it => it === 'lost'), [])
   })
 
   test('a named consumer that is killed and restarts gets its partitions at once, and no other one moves', async t => {

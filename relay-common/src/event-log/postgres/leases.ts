@@ -5,14 +5,15 @@
  *     free ──granted──▶ held ──revoked──▶ asked back ──released, or not within the session timeout──▶ free
  *                        └── member left, or not heard of within its session timeout ──▶ free
  *
- * Only the clock of the server counts. Time while the server was down does not, because it could not receive
- * heartbeats.
+ * Members time one another by their own steady clocks (steady-waits.ts), because the clock of the server may be set.
+ * Time while the server was down does not count, because it could not receive heartbeats.
  */
 import { RelayError } from '../../errors.ts'
 import type { PoolClient } from '../../database/database.ts'
 import { balance } from '../balance.ts'
 import type { Topic } from '../port.ts'
 import { channelOf } from './connection.ts'
+import type { SteadyWaits } from './steady-waits.ts'
 
 export interface GroupMember {
   readonly group: string
@@ -32,16 +33,30 @@ export type MemberState =
 
 export interface HeldLease { readonly partition: number, readonly leaseId: bigint, readonly isRevoked: boolean }
 
+interface StoredMember {
+  readonly member: string
+  readonly sessionId: string
+  readonly sessionTimeoutMs: number
+  /** the transaction that wrote the row: another one after each heartbeat */
+  readonly version: string
+  readonly isOverOnServer: boolean
+  readonly serverStart: string
+}
+
+interface StoredLease extends HeldLease { readonly member: string, readonly isOverOnServer: boolean }
+
 const FOREIGN_KEY_VIOLATION = '23503'
 
 /**
  * Reports that a member is alive, releases partitions, and updates the leases of its group. A member that was silent
  * for too long joins again, without any earlier lease.
  * @param hasJoined whether an earlier heartbeat of this process has joined; only the first may take over its name
+ * @param waits what this process has seen of the group
  * @param releasing revoked partitions to release
  */
 export async function heartbeat (
-  client: PoolClient, topic: Topic, member: GroupMember, hasJoined: boolean, releasing: readonly number[]
+  client: PoolClient, topic: Topic, member: GroupMember, hasJoined: boolean, waits: SteadyWaits,
+  releasing: readonly number[]
 ): Promise<MemberState> {
   const place = [topic.topicId, member.group]
   await begin(client, topic, member)
@@ -60,27 +75,16 @@ export async function heartbeat (
     isNew = true
   }
 
-  const { rowCount: expired } = await client.query(`
-    delete from event_log_members
-    where topic_id = $1 and group_name = $2
-      and greatest(expires_at, pg_postmaster_start_time() + session_timeout) < clock_timestamp()`, place)
-  const { rowCount: freed } = await client.query(`
-    delete from event_log_leases l using event_log_members m
-    where l.topic_id = $1 and l.group_name = $2 and m.topic_id = $1 and m.group_name = $2 and m.member = l.member
-      and l.revoked_at is not null
-      and (l.member = $3 and l.partition = any ($4::integer[])
-        or l.revoked_at < clock_timestamp() - m.session_timeout)`,
-  [...place, member.name, releasing])
-
+  const { members, leases, hasDropped } = await dropOverdue(client, topic, member, waits, releasing)
   const { rows: [{ partitions }] } = await client.query<{ partitions: number }>(
     'select partitions from event_log_topics where topic_id = $1', [topic.topicId])
-  const moved = await rebalance(client, topic, partitions, member.group)
-  if (isNew || expired || freed || moved) await tellGroup(client, topic, member.group)
-  const { rows: leases } = await client.query<HeldLease>(`
+  const hasMoved = await rebalance(client, topic, partitions, member.group, members, leases)
+  if (isNew || hasDropped || hasMoved) await tellGroup(client, topic, member.group)
+  const { rows: held } = await client.query<HeldLease>(`
     select partition, lease_id as "leaseId", revoked_at is not null as "isRevoked" from event_log_leases
     where topic_id = $1 and group_name = $2 and member = $3 order by partition`, [...place, member.name])
   await client.query('commit')
-  return { kind: 'member', partitions, leases }
+  return { kind: 'member', partitions, leases: held }
 }
 
 /**
@@ -142,14 +146,61 @@ async function join (
   return undefined
 }
 
+/**
+ * Deletes members that were silent for too long, and leases that were released or not released in time.
+ * @returns what is left
+ */
+async function dropOverdue (
+  client: PoolClient, topic: Topic, member: GroupMember, waits: SteadyWaits, releasing: readonly number[]
+): Promise<{ members: readonly StoredMember[], leases: readonly StoredLease[], hasDropped: boolean }> {
+  const place = [topic.topicId, member.group]
+  const { rows: members } = await client.query<StoredMember>(`
+    select member, session_id as "sessionId", xmin::text as version, pg_postmaster_start_time()::text as "serverStart",
+      (extract(epoch from session_timeout) * 1000)::float8 as "sessionTimeoutMs",
+      greatest(expires_at, pg_postmaster_start_time() + session_timeout) < clock_timestamp() as "isOverOnServer"
+    from event_log_members where topic_id = $1 and group_name = $2`, place)
+  const { rows: leases } = await client.query<StoredLease>(`
+    select l.partition, l.member, l.lease_id as "leaseId", l.revoked_at is not null as "isRevoked",
+      coalesce(l.revoked_at < clock_timestamp() - m.session_timeout, false) as "isOverOnServer"
+    from event_log_leases l
+    join event_log_members m using (topic_id, group_name, member)
+    where l.topic_id = $1 and l.group_name = $2`, place)
+
+  const timeouts = new Map(members.map(it => [it.member, it.sessionTimeoutMs]))
+  const over = waits.look([
+    ...members.map(({ sessionId, version, sessionTimeoutMs, isOverOnServer }) =>
+      ({ id: sessionId, version, limitMs: sessionTimeoutMs, isOverOnServer })),
+    ...leases.filter(it => it.isRevoked).map(({ leaseId, member, isOverOnServer }) =>
+      ({ id: String(leaseId), version: '', limitMs: timeouts.get(member)!, isOverOnServer }))
+  ], performance.now(), members[0].serverStart)
+
+  const silent = new Set(members.filter(it => over.has(it.sessionId)).map(it => it.member))
+  const isFree = (it: StoredLease) => it.isRevoked &&
+    (over.has(String(it.leaseId)) || (it.member === member.name && releasing.includes(it.partition)))
+  const freed = leases.filter(it => !silent.has(it.member) && isFree(it)).map(it => it.leaseId)
+  if (silent.size > 0) {
+    await client.query(`
+      delete from event_log_members where topic_id = $1 and group_name = $2 and member = any ($3::text[])`,
+    [...place, [...silent]])
+  }
+  if (freed.length > 0) {
+    await client.query(`
+      delete from event_log_leases where topic_id = $1 and group_name = $2 and lease_id = any ($3::bigint[])`,
+    [...place, freed])
+  }
+  return {
+    members: members.filter(it => !silent.has(it.member)),
+    leases: leases.filter(it => !silent.has(it.member) && !isFree(it)),
+    hasDropped: silent.size > 0 || freed.length > 0
+  }
+}
+
 /** Returns whether anything was granted or revoked. */
-async function rebalance (client: PoolClient, topic: Topic, partitions: number, group: string): Promise<boolean> {
+async function rebalance (
+  client: PoolClient, topic: Topic, partitions: number, group: string, members: readonly StoredMember[],
+  leases: readonly StoredLease[]
+): Promise<boolean> {
   const place = [topic.topicId, group]
-  const { rows: members } = await client.query<{ member: string }>(
-    'select member from event_log_members where topic_id = $1 and group_name = $2', place)
-  const { rows: leases } = await client.query<{ partition: number, member: string, isRevoked: boolean }>(`
-    select partition, member, revoked_at is not null as "isRevoked" from event_log_leases
-    where topic_id = $1 and group_name = $2`, place)
   const { grants, revokes } = balance(partitions, members.map(it => it.member), leases)
   if (grants.length > 0) {
     await client.query(`

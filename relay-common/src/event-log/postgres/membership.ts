@@ -14,6 +14,7 @@ import { within } from '../../within.ts'
 import type { ConsumerSettings, GroupEvents, Topic } from '../port.ts'
 import { describeError, isPassing, listen, topicMissing } from './connection.ts'
 import { heartbeat, leave, replacedError, type HeldLease, type GroupMember } from './leases.ts'
+import { SteadyWaits } from './steady-waits.ts'
 import { describeTopic } from './topics.ts'
 import { Wakeup } from '../../wakeup.ts'
 
@@ -35,6 +36,8 @@ export class PostgresMembership {
   readonly #wakeup = new Wakeup()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
+  /** of all members of the group */
+  readonly #waits: SteadyWaits
   #topic: Topic
   #client: PoolClient | undefined
   #hasJoined = false
@@ -55,6 +58,7 @@ export class PostgresMembership {
       sessionId: randomUUID(),
       sessionTimeoutMs: settings.sessionTimeoutMs
     }
+    this.#waits = new SteadyWaits(2 * settings.sessionTimeoutMs / HEARTBEATS_PER_SESSION)
     this.#done = this.#run()
   }
 
@@ -107,7 +111,7 @@ export class PostgresMembership {
     this.#closing.signal.throwIfAborted() // a member that left must not join again
     const releasing = [...this.#releasing]
     const standing = await within(this.#settings.sessionTimeoutMs,
-      heartbeat(client, this.#topic, this.#member, this.#hasJoined, releasing))
+      heartbeat(client, this.#topic, this.#member, this.#hasJoined, this.#waits, releasing))
     switch (standing.kind) {
       case 'member':
         this.#hasJoined = true
