@@ -22,7 +22,7 @@ import { until } from '../../test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'
-import { authorization, eventOf, openIngestSite, poster } from './support/ingest-site.ts'
+import { authorization, eventOf, openIngestSite, poster, type Answered } from './support/ingest-site.ts'
 import { openStreamSite } from './support/stream-site.ts'
 
 const limit = { timeout: 180_000 }
@@ -138,15 +138,24 @@ test('a key whose request died with its API becomes free, and its events count o
   await site.database.query('update ingest_answers set status = null, answer = null')
   assert.equal((await send()).status, 409)
   await site.database.query("update ingest_answers set claimed_until = now() - interval '1 s'")
-  const again = await send()
-  assert.deepEqual([again.status, again.headers.get('idempotency-replayed')], [202, null])
+  await assertTakenAgain(send)
   assert.equal(await countRecords(site.log), 4)
+
+  await site.database.query(`
+    update ingest_answers set status = null, answer = null, claimed_until = now() + interval '1 hour'`)
+  await assertTakenAgain(send) // the clock of the database was set back by an hour
+  assert.equal(await countRecords(site.log), 6)
 
   const client = await site.listen('?device=d1')
   await site.send(eventOf(2, { deviceId: 'd1' }))
   await until('the last reading', () => client.of('rollup').at(-1)?.lastTime === eventOf(2).timestamp)
   assert.equal(client.of('rollup').at(-1)!.count, 3)
 })
+
+async function assertTakenAgain (send: () => Promise<Answered>): Promise<void> {
+  const again = await send()
+  assert.deepEqual([again.status, again.headers.get('idempotency-replayed')], [202, null])
+}
 
 async function bytesInFlight (metricsUrl: string): Promise<number> {
   const text = await (await fetch(metricsUrl)).text()

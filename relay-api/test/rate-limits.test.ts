@@ -153,6 +153,22 @@ test('processes that share a database count together', async t => {
   ], [401, 401, 429, 200])
 })
 
+test('a database clock that was set back refuses nobody for longer than two windows', async t => {
+  const environment = { RATE_LIMIT_STORE: 'postgres', RATE_LIMIT_PRINCIPAL_MAX: '1', RATE_LIMIT_FAILED_LOGINS_MAX: '1' }
+  const { app, database } = await openTestApi(t, environment)
+  const ask = async (token = TOKEN) => (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
+  assert.deepEqual([await ask(), await ask(), await ask('wrong'), await ask('wrong')], [200, 429, 401, 429])
+
+  // another process starts, with no counts of its own, on a database whose clock is an hour behind
+  await database.query("update rate_limits set window_end = window_end + interval '1 hour'")
+  const config = readApiConfig({ DATABASE_URL: 'postgres://not-used', API_TOKENS: TOKEN, ...environment })
+  const other = await createApp(config, database, createLogger('test', 'silent'))
+  t.after(() => other.close())
+  const askOther = async (token: string) =>
+    (await other.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
+  assert.deepEqual([await askOther(TOKEN), await askOther('wrong')], [200, 401])
+})
+
 test('behind a trusted proxy the client\'s address counts; from others the header is ignored', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '1', TRUST_PROXY: '10.1.0.0/16' })
   const ask = async (remoteAddress: string, forwarded: string) =>

@@ -1,4 +1,9 @@
-/** Counts of requests in PostgreSQL (`rate_limits`), for API processes that count together. */
+/**
+ * Counts of requests in PostgreSQL (`rate_limits`), for API processes that count together.
+ *
+ * A window that ends further ahead than two windows is from before the clock of the database was set back, so it is
+ * over. (Not one window: a statement that waited for another has an earlier now().)
+ */
 import type { Database } from 'relay-common'
 
 import type { WindowCount } from './window-counter.ts'
@@ -17,11 +22,14 @@ export async function countFailure (database: Database, address: string, windowM
 }
 
 /** Invalid credentials of an address in the current window; undefined: none. */
-export async function readFailures (database: Database, address: string): Promise<WindowCount | undefined> {
+export async function readFailures (
+  database: Database, address: string, windowMs: number
+): Promise<WindowCount | undefined> {
   const [counted] = await database.queryPrepared<WindowCount>('read request count', `
     select count, ceil(extract(epoch from window_end - now()))::integer as "endsInS"
-    from rate_limits where key = $1 and window_end > now()`,
-  [`failed:${address}`])
+    from rate_limits
+    where key = $1 and window_end > now() and window_end <= now() + 2 * $2 * interval '1 ms'`,
+  [`failed:${address}`, windowMs])
   return counted
 }
 
@@ -34,8 +42,11 @@ async function count (database: Database, key: string, windowMs: number): Promis
   const [counted] = await database.queryPrepared<WindowCount>('count request', `
     insert into rate_limits as r (key, count, window_end) values ($1, 1, now() + $2 * interval '1 ms')
     on conflict (key) do update set
-      count = case when r.window_end <= now() then 1 else r.count + 1 end,
-      window_end = case when r.window_end <= now() then excluded.window_end else r.window_end end
+      count = case
+        when r.window_end > now() and r.window_end <= now() + 2 * $2 * interval '1 ms' then r.count + 1 else 1 end,
+      window_end = case
+        when r.window_end > now() and r.window_end <= now() + 2 * $2 * interval '1 ms' then r.window_end
+        else excluded.window_end end
     returning count, ceil(greatest(0, extract(epoch from window_end - now())))::integer as "endsInS"`,
   [key, windowMs])
   return counted

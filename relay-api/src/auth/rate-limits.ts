@@ -92,7 +92,7 @@ function createStrangers (
     },
     async blockedForS (address) {
       const key = normaliseAddress(address)
-      if (failures.read(key).count < failedLoginsMax) await shared(it => readFailures(it, key), key)
+      if (failures.read(key).count < failedLoginsMax) await shared(it => readFailures(it, key, windowMs), key)
       const { count, endsInS } = failures.read(key)
       return count >= failedLoginsMax ? endsInS : 0
     },

@@ -112,7 +112,9 @@ async function claimKey (
       on conflict (caller, idempotency_key) do update
         set body_hash = excluded.body_hash, claim = excluded.claim, claimed_until = excluded.claimed_until,
           expires_at = excluded.expires_at, status = null, answer = null
-        where a.expires_at < now() or a.status is null and a.claimed_until < now()
+        where a.expires_at < now() or a.status is null
+          -- twice as far ahead: it is from before the clock of the database was set back
+          and (a.claimed_until < now() or a.claimed_until > now() + 2 * $5 * interval '1 s')
       returning claim`, [caller, key, bodyHash, claim, CLAIM_S, keepHours])
     if (claimed.length > 0) return undefined
 
