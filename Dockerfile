@@ -1,7 +1,7 @@
 # The three programs, one target each: simulator, processor, api.
 #
 # Node runs the TypeScript as it is, so nothing is compiled: an image is Debian, Node without npm, what npm installs for its
-# program, and the sources of that program and of relay-common. npm leaves the workspaces as links to /relay/relay-*: that matters,
+# program, and the sources of that program and of the packages it uses. npm leaves the workspaces as links to /relay/relay-*: that matters,
 # for Node strips types from no file whose real path is in a node_modules folder.
 
 # the same images from elsewhere, such as a mirror: --build-arg NODE_IMAGE=…
@@ -16,6 +16,10 @@ WORKDIR /relay
 FROM node AS manifests
 COPY package.json package-lock.json .npmrc ./
 COPY relay-common/package.json relay-common/
+COPY relay-event-log/package.json relay-event-log/
+COPY relay-rollups/package.json relay-rollups/
+COPY relay-dead-letters/package.json relay-dead-letters/
+COPY relay-access/package.json relay-access/
 COPY relay-simulator/package.json relay-simulator/
 COPY relay-processor/package.json relay-processor/
 COPY relay-api/package.json relay-api/
@@ -27,22 +31,25 @@ COPY relay-stack/package.json relay-stack/
 COPY bench/package.json bench/
 COPY faults/package.json faults/
 COPY hostile/package.json hostile/
+COPY test-support/package.json test-support/
 
 # No scripts and no development dependencies: `node` among those would bring a second Node of 100 MB. A third of the rest is
 # for compilers and debuggers.
 FROM manifests AS simulator-dependencies
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-simulator
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-event-log -w relay-rollups -w relay-simulator
 RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 FROM manifests AS processor-dependencies
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor -w relay-simulator -w relay-cli -w relay-client
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-event-log -w relay-rollups -w relay-dead-letters -w relay-access \
+        -w relay-processor -w relay-simulator -w relay-cli -w relay-client
 RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 FROM manifests AS api-dependencies
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-api
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-event-log -w relay-rollups -w relay-dead-letters -w relay-access \
+        -w relay-api
 RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 # The sources that all programs have. They change more often than what npm installs, so each target copies them after it.
@@ -51,6 +58,10 @@ COPY LICENSE ./
 COPY deploy/healthcheck deploy/
 COPY relay-common/migrations relay-common/migrations
 COPY relay-common/src relay-common/src
+COPY relay-event-log/src relay-event-log/src
+COPY relay-rollups/src relay-rollups/src
+COPY relay-dead-letters/src relay-dead-letters/src
+COPY relay-access/src relay-access/src
 
 # What the programs have in common. Files belong to root and the program runs as `node`: it can change nothing here.
 FROM ${DEBIAN_IMAGE} AS program

@@ -5,9 +5,9 @@
  */
 import { writeFileSync } from 'node:fs'
 
-import {
-  databaseSettings, eventLogSettings, eventSettings, programSettings, retentionSettings, tracingSettings
-} from 'relay-common'
+import { databaseSettings, programSettings, tracingSettings } from 'relay-common'
+import { eventLogSettings } from 'relay-event-log'
+import { eventSettings, retentionSettings } from 'relay-rollups'
 import type { TObject, TSchema } from 'typebox'
 
 import { apiSettings } from '../relay-api/src/config.ts'

@@ -7,12 +7,13 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import type { Page } from 'playwright-core'
-import { createLogger, openEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
 
 import { writeEvents } from '../relay-api/test/support/write-events.ts'
 import { readProcessorConfig } from '../relay-processor/src/config.ts'
 import { startProcessor } from '../relay-processor/src/processor.ts'
-import { until } from '../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openBrowser, openSite, readingsOf, withoutBrowser as skip } from './test/support/browser.ts'
 
 const DAYS = 70

@@ -1,12 +1,12 @@
 /**
- * The servers of a test run: one PostgreSQL and one Kafka, in RELAY_TEST_POSTGRES and RELAY_TEST_KAFKA for test files.
- * A file that runs alone starts its own. However the run ends, a guardian cleans up.
+ * The servers of a test run, if its files use them: one PostgreSQL and one Kafka, in RELAY_TEST_POSTGRES and
+ * RELAY_TEST_KAFKA for test files. A file that runs alone starts its own. However the run ends, a guardian cleans up.
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-import { startTestKafka } from '../relay-common/test/support/local-kafka.ts'
-import { startTestPostgres } from '../relay-common/test/support/local-postgres.ts'
+import { startTestKafka } from './local-kafka.ts'
+import { startTestPostgres } from './local-postgres.ts'
 import { findJava } from '../relay-stack/src/kafka.ts'
 import { startGuardian } from './guardian.ts'
 
@@ -19,7 +19,7 @@ export async function globalSetup (): Promise<void> {
   process.env.NODE_COMPILE_CACHE ??= compiledDir
   if (existsSync('/proc/self/environ')) running.adopt(startGuardian(), it => it.close())
   try {
-    await Promise.all([startPostgres(), startKafka()])
+    await Promise.all([isUsed('postgres') && startPostgres(), isUsed('kafka') && startKafka()])
   } catch (error) {
     await running.disposeAsync()
     throw error
@@ -28,6 +28,11 @@ export async function globalSetup (): Promise<void> {
 
 export async function globalTeardown (): Promise<void> {
   await running.disposeAsync()
+}
+
+/** RELAY_TEST_SERVERS has the servers that the files of the run use; not set: all. */
+function isUsed (server: 'postgres' | 'kafka'): boolean {
+  return process.env.RELAY_TEST_SERVERS?.split(',').includes(server) ?? true
 }
 
 async function startPostgres (): Promise<void> {

@@ -10,7 +10,8 @@ import { join } from 'node:path'
 
 import { fastify } from 'fastify'
 import getPort from 'get-port'
-import { createApiKey, createLogger, migrate, openDatabase, type Database } from 'relay-common'
+import { createApiKey } from 'relay-access'
+import { createLogger, migrate, openDatabase, type Database } from 'relay-common'
 
 import { guard } from '../../relay-api/src/auth/access.ts'
 import { readApiConfig, type ApiConfig } from '../../relay-api/src/config.ts'

@@ -2,7 +2,7 @@
  * Medians and percentiles of a year of ten million readings, compared with those of the sorted readings: is the true
  * value within the stated bound?
  */
-import { DAY_MS, HOUR_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
 import { headers, startApi } from './api-server.ts'
 import { openHistory } from './history-database.ts'

@@ -1,7 +1,7 @@
 /** Queries of the API benchmark: random devices, zones and days, the same in every run. */
-import { DAY_MS, HOUR_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
-import { createRandom } from '../../test-support/chance.ts'
+import { createRandom } from 'relay-test-support/chance.ts'
 import { createFleet, READINGS_PER_HOUR } from './history-fleet.ts'
 import type { History } from './history.ts'
 

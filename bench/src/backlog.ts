@@ -1,6 +1,6 @@
 /** A backlog of events for the processor: the same bytes every time, for every reader. */
 import type { Admin } from '@platformatic/kafka'
-import type { EventLog, ProducedRecord } from 'relay-common'
+import type { EventLog, ProducedRecord } from 'relay-event-log'
 
 export interface Backlog {
   readonly topic: string

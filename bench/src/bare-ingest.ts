@@ -4,7 +4,8 @@
  * login, grants, budgets, refusals by event, dead letters, metrics.
  */
 import { fastify } from 'fastify'
-import { createLogger, openKafkaEventLog, type ProducedRecord } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openKafkaEventLog, type ProducedRecord } from 'relay-event-log'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 

@@ -1,4 +1,5 @@
-import { decodeJournal, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { decodeJournal } from 'relay-rollups'
 
 /**
  * Checks a result: at every level each event counts once for its device and once for its group, in rows or in the

@@ -7,7 +7,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
 import { computeAnswers, findFault } from './databases/expected.ts'
 import type { DatabasePeer } from './databases/peer.ts'

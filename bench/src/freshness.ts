@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
-import type { EventProducer } from 'relay-common'
+import type { EventProducer } from 'relay-event-log'
 
 import { createTopic } from './backlog.ts'
 import { colours, drawChart } from './chart.ts'

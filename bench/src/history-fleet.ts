@@ -1,5 +1,5 @@
 /** Readings of a benchmark fleet: at a steady pace, a pure function of device and time. */
-import { DAY_MS, HOUR_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
 export interface FleetDevice {
   readonly id: string

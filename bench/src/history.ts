@@ -7,12 +7,12 @@
  */
 import { randomUUID } from 'node:crypto'
 
+import type { Database } from 'relay-common'
 import {
-  bucketStartMs, DAY_MS, emptyRollup, foldReadings, HOUR_MS, levels, MINUTE_MS, minuteLevel,
-  mergeRollup, type Database, type Rollup
-} from 'relay-common'
+  bucketStartMs, DAY_MS, emptyRollup, foldReadings, HOUR_MS, levels, MINUTE_MS, minuteLevel, mergeRollup, type Rollup
+} from 'relay-rollups'
 
-import { partitionOf } from '../../relay-common/src/event-log/key-partition.ts'
+import { partitionOf } from '../../relay-event-log/src/key-partition.ts'
 import { createFleet, fillHour, READING_MS, readingTimeMs, type FleetDevice } from './history-fleet.ts'
 import { RollupCopy } from './rollup-copy.ts'
 

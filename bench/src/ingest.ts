@@ -4,7 +4,7 @@
  * in the log.
  */
 import getPort from 'get-port'
-import type { EventLog } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import { makeBatches, readEnds } from './backlog.ts'
 import { drawBars } from './chart.ts'

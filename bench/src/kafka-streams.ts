@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
-import { installOnce, run } from '../../test-support/install-once.ts'
+import { installOnce, run } from 'relay-test-support/install-once.ts'
 import type { Backlog } from './backlog.ts'
 import { endWith } from './children.ts'
 import { readUsage, type Usage } from './process-usage.ts'

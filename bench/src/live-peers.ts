@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 import { Pool } from 'pg'
 
 import { endWith } from './children.ts'

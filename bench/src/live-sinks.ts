@@ -1,5 +1,6 @@
 /** Where a live fleet sends its readings: to Kafka, to QuestDB, or into rows of PostgreSQL. */
-import { createLogger, openKafkaEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openKafkaEventLog } from 'relay-event-log'
 import { Client } from 'pg'
 
 import type { FleetDevice } from './history-fleet.ts'

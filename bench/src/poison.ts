@@ -2,7 +2,7 @@
  * A flood of poison: a topic without a valid event, from the first claim of a processor to its last commit. Each record
  * becomes a dead letter, durable in Kafka before progress moves.
  */
-import type { EventLog, ProducedRecord } from 'relay-common'
+import type { EventLog, ProducedRecord } from 'relay-event-log'
 
 import { Fleet } from '../../relay-simulator/src/fleet.ts'
 import { poisonAt, poisonKinds } from '../../relay-simulator/src/poison.ts'

@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import getPort from 'get-port'
 
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
-import { installList, run } from '../../test-support/install-once.ts'
+import { installList, run } from 'relay-test-support/install-once.ts'
 import { endWith } from './children.ts'
 import type { FleetDevice } from './history-fleet.ts'
 

@@ -1,10 +1,10 @@
 /** Writes rollup rows directly into the tables of their levels, by binary COPY: history without events. */
 import { once } from 'node:events'
 
+import type { Database, PoolClient } from 'relay-common'
 import {
-  appendReadingsBody, appendRollupBody, ByteWriter, total, type Database, type Level, type PoolClient, type Readings,
-  type Rollup
-} from 'relay-common'
+  appendReadingsBody, appendRollupBody, ByteWriter, total, type Level, type Readings, type Rollup
+} from 'relay-rollups'
 import { from as copyFrom, type CopyStreamQuery } from 'pg-copy-streams'
 
 const COLUMNS = 8

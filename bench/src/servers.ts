@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 
 import { Admin } from '@platformatic/kafka'
 import getPort from 'get-port'
-import { createLogger, migrate, openDatabase, openKafkaEventLog, type Database, type EventLog } from 'relay-common'
+import { createLogger, migrate, openDatabase, type Database } from 'relay-common'
+import { openKafkaEventLog, type EventLog } from 'relay-event-log'
 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { decodeEvent } from 'relay-common'
+import { decodeEvent } from 'relay-rollups'
 
 import { makeBatches, START_MS, type Backlog } from '../src/backlog.ts'
 

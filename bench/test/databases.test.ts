@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
 import { computeAnswers, findFault } from '../src/databases/expected.ts'
 import { createQueries, END_MS, type Answer, type BenchmarkQuery } from '../src/databases/queries.ts'

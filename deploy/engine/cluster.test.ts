@@ -9,9 +9,9 @@ import { execFile } from 'node:child_process'
 import { after, suite, test } from 'node:test'
 import { promisify } from 'node:util'
 
-import { HOUR_MS } from 'relay-common'
+import { HOUR_MS } from 'relay-rollups'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { assertCounted, startLoad, startQuestions, type Counted, type Load, type Requests } from './load.ts'
 import { docker, openSite } from './site.ts'
 import { assertWatched } from './watched.ts'

@@ -9,11 +9,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 
-import { HOUR_MS } from 'relay-common'
+import { HOUR_MS } from 'relay-rollups'
 
 import { Fleet } from '../../relay-simulator/src/fleet.ts'
 import { valueAt } from '../../relay-simulator/src/value.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { ROOT } from '../test/support/dockerfile.ts'
 import { programs, rootManifest } from '../test/support/programs.ts'
 import { assertCounted, inAnHour, startLoad, type Load } from './load.ts'

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { DAY_MS, HOUR_MS, WELL_KNOWN_TOKEN } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
+import { until } from 'relay-test-support/until.ts'
 import type { Site } from './site.ts'
 
 const DEVICES = 200

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import getPort from 'get-port'
-import { DAY_MS, WELL_KNOWN_TOKEN } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { DAY_MS } from 'relay-rollups'
+import { until } from 'relay-test-support/until.ts'
 import { ROOT } from '../test/support/dockerfile.ts'
 
 const run = promisify(execFile)

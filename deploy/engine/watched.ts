@@ -1,7 +1,7 @@
 /** The profile `monitoring` on a real engine. */
 import assert from 'node:assert/strict'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Site } from './site.ts'
 
 interface Target { readonly health: string, readonly scrapeUrl: string, readonly lastError: string }

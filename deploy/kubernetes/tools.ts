@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path'
 
-import { installList, installOnce, isFine, pipInstall, run } from '../../test-support/install-once.ts'
+import { installList, installOnce, isFine, pipInstall, run } from 'relay-test-support/install-once.ts'
 
 const HELM = 'v3.22.0'
 /** The minor version of Kubernetes that Helm renders for. */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 
-import { databaseUserOf } from 'relay-common'
+import { databaseUserOf } from 'relay-access'
 
 import { openTestApi } from '../../relay-api/test/support/ask.ts'
 import { cliSettings, readCliConfig } from '../../relay-cli/src/config.ts'

@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { createLogger } from 'relay-common'
 
 import { findJava, installKafka, kafkaTool } from '../../relay-stack/src/kafka.ts'
-import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
 import { readCluster } from './support/cluster.ts'
 import { readCompose } from './support/compose.ts'
 import { ROOT } from './support/dockerfile.ts'

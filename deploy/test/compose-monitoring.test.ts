@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
 import { parse } from 'yaml'
 
-import { skipWithout } from '../../test-support/debian-tool.ts'
+import { skipWithout } from 'relay-test-support/debian-tool.ts'
 import { alerts } from '../monitoring/alerts.ts'
 import { readOverlay } from './support/cluster.ts'
 import { environmentOf, readCompose } from './support/compose.ts'

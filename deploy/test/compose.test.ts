@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-common'
+import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-access'
 
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { readCliConfig } from '../../relay-cli/src/config.ts'

@@ -8,17 +8,29 @@ import ts from 'typescript'
 
 import { ROOT } from './support/dockerfile.ts'
 
-/** Workspaces whose sources one may import besides its own; all may import relay-common. */
-const known: Readonly<Record<string, readonly string[]>> = {
+/** Packages that programs are built on, and the other packages that each may import; all may import relay-common. */
+const packages: Readonly<Record<string, readonly string[]>> = {
   'relay-common': [],
-  'relay-client': [],
+  'relay-event-log': [],
+  'relay-rollups': [],
+  'relay-access': ['relay-rollups'],
+  'relay-dead-letters': ['relay-event-log', 'relay-rollups', 'relay-access']
+}
+
+/** Programs, and the other programs whose sources each may import; all may import the packages. */
+const programs: Readonly<Record<string, readonly string[]>> = {
   'relay-issuer': [],
   'relay-simulator': [],
   'relay-processor': [],
   'relay-api': [],
   'relay-cli': ['relay-processor', 'relay-simulator', 'relay-client'],
-  'relay-dashboard': ['relay-client'],
   'relay-stack': ['relay-simulator']
+}
+
+/** What runs in a browser knows no package of a server. */
+const pages: Readonly<Record<string, readonly string[]>> = {
+  'relay-client': [],
+  'relay-dashboard': ['relay-client']
 }
 
 const files = globSync('relay-*/src/**/*.{ts,tsx}', { cwd: ROOT })
@@ -36,30 +48,24 @@ test('a circle is found', () => {
 test('a workspace imports only those that it may know', () => {
   for (const file of files) {
     const [own] = file.split('/')
-    const text = readFileSync(join(ROOT, file), 'utf8')
-    for (const { fileName } of ts.preProcessFile(text).importedFiles) {
-      const other = /^(relay-[\w]+)(\/|$)/.exec(fileName)?.[1] ?? workspaceOf(file, fileName)
-      if (other === undefined || other === own || other === 'relay-common') continue
-      assert.ok(known[own]?.includes(other), `${file} imports ${fileName}`)
+    const known = own in packages
+      ? ['relay-common', ...packages[own]]
+      : own in programs ? [...Object.keys(packages), ...programs[own]] : pages[own]
+    assert.ok(known, `${own} is in no list`)
+    for (const { fileName } of ts.preProcessFile(readFileSync(join(ROOT, file), 'utf8')).importedFiles) {
+      const other = /^(relay-[\w-]+)(\/|$)/.exec(fileName)?.[1] ?? workspaceOf(file, fileName)
+      assert.ok(other === undefined || other === own || known.includes(other), `${file} imports ${fileName}`)
     }
   }
 })
 
-/** Folders of relay-common that are built on its base alone, side by side. */
-const rooms: Readonly<Record<string, readonly string[]>> = {
-  'event-log': ['access', 'event', 'rollups'],
-  rollups: ['access', 'event', 'event-log', 'database'],
-  event: ['access', 'event-log', 'rollups', 'database']
-}
-
-test('event log, rollups and events know nothing of each other', () => {
-  for (const [room, foreign] of Object.entries(rooms)) {
-    const own = files.filter(it => it.startsWith(`relay-common/src/${room}/`))
-    assert.ok(own.length > 3, room)
-    for (const file of own) {
-      for (const imported of importsOf(file)) {
-        assert.ok(!foreign.some(it => imported.startsWith(`relay-common/src/${it}/`)), `${file} imports ${imported}`)
-      }
+test('rollups know nothing of events, and events only how time is cut', () => {
+  const isEvent = (file: string) => file.startsWith('relay-rollups/src/event/')
+  const inside = files.filter(it => it.startsWith('relay-rollups/src/') && it !== 'relay-rollups/src/index.ts')
+  assert.ok(inside.some(isEvent) && !inside.every(isEvent))
+  for (const file of inside) {
+    for (const imported of importsOf(file).filter(it => it !== 'relay-rollups/src/window.ts')) {
+      assert.equal(isEvent(imported), isEvent(file), `${file} imports ${imported}`)
     }
   }
 })

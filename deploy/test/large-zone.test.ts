@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import { createLogger, openDatabase } from 'relay-common'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { createApp } from '../../relay-api/src/app.ts'
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { writeEvents } from '../../relay-api/test/support/write-events.ts'

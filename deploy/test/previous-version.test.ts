@@ -7,18 +7,18 @@ import { test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
 import { Client } from 'pg'
-import {
-  createLogger, databaseSettings, openDatabase, openEventLog, pendingMigrations, readConfig, type DeviceEvent
-} from 'relay-common'
+import { createLogger, databaseSettings, openDatabase, pendingMigrations, readConfig } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
+import type { DeviceEvent } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import { runCli } from '../../relay-cli/test/support/run-cli.ts'
-import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { environmentOn, makeEvents, send, settled } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { ROOT } from './support/dockerfile.ts'
 import { layOutPreviousVersion } from './support/previous-version.ts'
 

@@ -4,9 +4,10 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { deadLetterHeaders, deadLetterReasons, errorCodes, gapKinds } from 'relay-common'
-
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { errorCodes } from 'relay-common'
+import { deadLetterHeaders, deadLetterReasons } from 'relay-dead-letters'
+import { gapKinds } from 'relay-event-log'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { readCompose } from './support/compose.ts'
 import { environmentOf, ROOT } from './support/dockerfile.ts'
 import { programs } from './support/programs.ts'

@@ -10,13 +10,13 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { createLogger, openDatabase, type PoolClient } from 'relay-common'
 import {
-  createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, JournalWriter, levels,
-  MINUTE_MS, minuteLevel, openDatabase, type PoolClient
-} from 'relay-common'
-import { heartbeat } from '../../relay-common/src/event-log/postgres/leases.ts'
-import { SteadyWaits } from '../../relay-common/src/event-log/postgres/steady-waits.ts'
-import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
+  DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, JournalWriter, levels, MINUTE_MS, minuteLevel
+} from 'relay-rollups'
+import { heartbeat } from '../../relay-event-log/src/postgres/leases.ts'
+import { SteadyWaits } from '../../relay-event-log/src/postgres/steady-waits.ts'
+import { openLocalPostgres, type TestDatabase } from 'relay-test-support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
 import { readArrivalTotals } from '../../relay-api/src/query/late-readings.ts'
 import { nobody } from '../../relay-api/src/sharing/asker.ts'
@@ -330,7 +330,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-common/migrations/0016-rollup-partitions.sql':
     'rows that change while partitions are merged, some at a time and by the primary key, ' +
       'in the sessions of a processor, which plan by key',
-  'relay-common/src/event-log/postgres/leases.ts': { count: 1, by: ['partitions are leased'] },
+  'relay-event-log/src/postgres/leases.ts': { count: 1, by: ['partitions are leased'] },
   'relay-common/migrations/0004-event-log.sql': {
     count: 3,
     by: ['batches are appended to the log', 'batches are read from the log by a processor of two versions before']

@@ -11,10 +11,10 @@ import type { TestContext } from 'node:test'
 
 import getPort from 'get-port'
 
-import { skipWithout } from '../../test-support/debian-tool.ts'
-import { installOnce, run } from '../../test-support/install-once.ts'
-import { decodeSpans, type ReceivedSpan } from '../../test-support/otlp-receiver.ts'
-import { until } from '../../test-support/until.ts'
+import { skipWithout } from 'relay-test-support/debian-tool.ts'
+import { installOnce, run } from 'relay-test-support/install-once.ts'
+import { decodeSpans, type ReceivedSpan } from 'relay-test-support/otlp-receiver.ts'
+import { until } from 'relay-test-support/until.ts'
 
 const VERSION = 'v0.161.0'
 const HOST = '127.0.0.1'

@@ -9,8 +9,8 @@ import { openMqttSite, type MqttSite } from '../../relay-api/test/support/mqtt-s
 import { listen } from '../../relay-api/test/support/stream-site.ts'
 import { killBeforeCommit } from '../../relay-processor/test/support/kill-before-commit.ts'
 import { spawnProcessor } from '../../relay-processor/test/support/open-processor.ts'
-import type { ReceivedSpan } from '../../test-support/otlp-receiver.ts'
-import { until } from '../../test-support/until.ts'
+import type { ReceivedSpan } from 'relay-test-support/otlp-receiver.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openCollector, withCollector, type Collector } from './collector.ts'
 
 const limit = { ...withCollector, timeout: 300_000 }

@@ -2,12 +2,12 @@
  * Compares every window of the rollups with the recomputation, by every column: its rows together with its journal, as
  * in answers. Rows of several source partitions are merged, because homes change when partitions are added.
  */
+import { RelayError, type Database } from 'relay-common'
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels,
-  mergeReadings, mergeRollup,
-  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, decodeJournal, RelayError, roundSum, type Database, type Readings,
+  mergeReadings, mergeRollup, READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, decodeJournal, roundSum, type Readings,
   type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
 import { isDeviceMinute, rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
 

@@ -9,7 +9,7 @@ import { createLogger, openDatabase } from 'relay-common'
 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
-import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
+import { openTcpProxy, type TcpProxy } from 'relay-test-support/tcp-proxy.ts'
 import { killTree, sendSignal } from './signals.ts'
 
 export interface DatabaseServer {

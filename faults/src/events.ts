@@ -2,11 +2,12 @@
  * Events of a fleet for tests of faults: in order and out of order, late by up to a month, resent, by producers that
  * agree on partitions and some that do not, with invalid records among them.
  */
-import { DAY_MS, HOUR_MS, type ProducedRecord } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
 import { poisonKinds } from '../../relay-simulator/src/poison.ts'
 import type { Device } from '../../relay-simulator/src/fleet.ts'
-import type { Chance } from '../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 const ZONES = ['Zone A', 'Zone B', 'Zone C', 'Zone D']

@@ -1,4 +1,4 @@
-import type { Chance } from '../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 import type { Site } from './site.ts'
 
 /** A kind of fault on a site under load. One file each, in `cases/`. */

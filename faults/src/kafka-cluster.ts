@@ -10,11 +10,11 @@ import type { metadataV12 } from '@platformatic/kafka'
 import getPort from 'get-port'
 import type { Logger } from 'relay-common'
 
-import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
+import { KafkaClient } from '../../relay-event-log/src/kafka/client.ts'
 import { createClusterId, startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
-import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
-import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
-import { until } from '../../test-support/until.ts'
+import { shortLivedJvm } from 'relay-test-support/short-lived-jvm.ts'
+import { openTcpProxy, type TcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 import { sendSignal } from './signals.ts'
 
 export interface KafkaCluster {

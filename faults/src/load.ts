@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { EventLog, EventProducer, Logger, ProducedRecord } from 'relay-common'
+import type { Logger } from 'relay-common'
+import type { EventLog, EventProducer, ProducedRecord } from 'relay-event-log'
 
 import type { EventSource } from './events.ts'
 

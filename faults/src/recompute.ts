@@ -5,9 +5,9 @@
 import {
   bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels,
   READINGS_PER_ROW_MAX_DEFAULT, type DeviceEvent, type EventRules, type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
-import { sumUnits, toDouble, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
+import { sumUnits, toDouble, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
 
 export interface RowKey {
   readonly level: string

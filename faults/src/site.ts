@@ -6,14 +6,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import {
-  createLogger, isConnectionError, openDatabase, openKafkaEventLog, splitList, type Database, type EventLog,
-  type EventRules, type Logger
-} from 'relay-common'
+import { createLogger, isConnectionError, openDatabase, splitList, type Database, type Logger } from 'relay-common'
+import { openKafkaEventLog, type EventLog } from 'relay-event-log'
+import type { EventRules } from 'relay-rollups'
 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
-import { until } from '../../test-support/until.ts'
-import { Chance } from '../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startDatabaseServer, type DatabaseServer } from './database-server.ts'
 import { EventSource } from './events.ts'
 import { startKafkaCluster, type KafkaCluster } from './kafka-cluster.ts'

@@ -4,8 +4,8 @@
  *     load resumes ──▶ fault happens, and happens … ──▶ healed ──▶ caught up ──▶ load pauses ──▶ check
  *                                                         └── recovery ──┘
  */
-import { until } from '../../test-support/until.ts'
-import { Chance } from '../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
+import { until } from 'relay-test-support/until.ts'
 import { Checker, type CheckResult } from './check.ts'
 import type { Fault } from './fault.ts'
 import { readEnds, readProgress, waitForProgress, type Site } from './site.ts'

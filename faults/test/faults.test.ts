@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { decodeBody, encodeReadingsBody } from 'relay-common'
+import { decodeBody, encodeReadingsBody } from 'relay-rollups'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { until } from '../../test-support/until.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import { crashedDatabase } from '../src/cases/crashed-database.ts'
 import { cutDatabaseConnections } from '../src/cases/cut-database-connections.ts'
 import { killedCompaction } from '../src/cases/killed-compaction.ts'

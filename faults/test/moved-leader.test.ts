@@ -7,11 +7,12 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, openKafkaEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openKafkaEventLog } from 'relay-event-log'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
-import { takeRecords, waitAssigned } from '../../relay-common/test/support/members.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { KafkaClient } from '../../relay-event-log/src/kafka/client.ts'
+import { takeRecords, waitAssigned } from 'relay-test-support/members.ts'
 import { startKafkaCluster, type KafkaCluster } from '../src/kafka-cluster.ts'
 
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))

@@ -11,18 +11,19 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, openKafkaEventLog, type ConsumerNews } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openKafkaEventLog, type ConsumerNews } from 'relay-event-log'
 import { setNextOffset } from 'relay-processor/progress'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
-import { KafkaFetcher } from '../../relay-common/src/event-log/kafka/fetcher.ts'
-import { readRecords } from '../../relay-common/test/support/members.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { KafkaClient } from '../../relay-event-log/src/kafka/client.ts'
+import { KafkaFetcher } from '../../relay-event-log/src/kafka/fetcher.ts'
+import { readRecords } from 'relay-test-support/members.ts'
 import {
   makeEvents, openSite, send, settled, spawnProcessor, type Site
 } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { copyDisk, restoreDisk } from '../src/broker-copy.ts'
 import { startKafkaCluster, type KafkaCluster } from '../src/kafka-cluster.ts'
 

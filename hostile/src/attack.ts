@@ -1,5 +1,5 @@
 /** An attack: who makes it, with what, and what must hold. One file per kind, in `cases/`. */
-import type { Scope } from 'relay-common'
+import type { Scope } from 'relay-access'
 
 import type { Attacker } from './attacker.ts'
 import type { Site } from './site.ts'

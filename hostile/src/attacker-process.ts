@@ -6,7 +6,7 @@
 import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Chance } from '../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
 import type { Attack } from './attack.ts'
 import { Attacker, type Target } from './attacker.ts'
 import type { LastingSocket } from './sockets.ts'

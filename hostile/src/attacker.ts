@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 
-import type { Chance } from '../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 import { BODY_KEPT_BYTES, connectPacket, MqttSocket, RawSocket, type LastingSocket } from './sockets.ts'
 
 /** What an attacker knows of the site. */

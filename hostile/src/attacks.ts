@@ -1,5 +1,5 @@
 /** All attacks, in the order of the suite: those that leave most series and partitions behind come last. */
-import { Chance } from '../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
 import { kindOf, type Attack } from './attack.ts'
 import { abandoned, largeAnswers } from './cases/abandoned.ts'
 import { blankBodies, gzipBodies, jsonShapes } from './cases/bodies.ts'

@@ -6,9 +6,9 @@
  *     Honest    a small fleet whose answers are known
  *     old-1     a device of it with a reading in each of 3,000 weeks
  */
-import { DAY_MS, MINUTE_MS, type EventProducer, type ProducedRecord } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
+import type { EventProducer, ProducedRecord } from 'relay-event-log'
+import { DAY_MS, MINUTE_MS } from 'relay-rollups'
+import { until } from 'relay-test-support/until.ts'
 import { OWN_PREFIX, OWN_ZONE } from './attack.ts'
 import type { KnownQuestion } from './honest.ts'
 import type { Site } from './site.ts'

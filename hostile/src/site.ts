@@ -11,13 +11,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
-import {
-  createLogger, databaseSettings, eventLogConnectionSettings, eventLogSettings, openDatabase, openEventLog, readConfig,
-  printable, WELL_KNOWN_TOKEN, type Database, type EventLog
-} from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { createLogger, databaseSettings, openDatabase, readConfig, printable, type Database } from 'relay-common'
+import { eventLogConnectionSettings, eventLogSettings, openEventLog, type EventLog } from 'relay-event-log'
 import { Type } from 'typebox'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { KeyWanted } from './attack.ts'
 import type { Target } from './attacker.ts'
 import { cpuMsOf, largestChildMb, readProcesses, residentMb } from './processes.ts'

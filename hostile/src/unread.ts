@@ -1,5 +1,6 @@
 /** Lag of the processor. */
-import type { Database, EventLog } from 'relay-common'
+import type { Database } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 export const EVENTS_TOPIC = 'iot-events'
 

@@ -6,11 +6,11 @@ import {
   fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest
 } from 'fastify'
 import {
-  Counter, createProcessMetrics, createTracedHistogram, eventLogKind, healthRoutes, instanceName, listen,
-  measureDegraded, migrate, openDatabase, openTracer, closeKeepAlive, RelayError, reportProgram, splitList,
-  startMetricsServer, writeOpenMetrics, type Database, type Logger, type Readiness, type Registry, type Running,
-  type SessionUse
+  Counter, createProcessMetrics, createTracedHistogram, healthRoutes, instanceName, listen, measureDegraded, migrate,
+  openDatabase, openTracer, closeKeepAlive, RelayError, reportProgram, splitList, startMetricsServer, writeOpenMetrics,
+  type Database, type Logger, type Readiness, type Registry, type Running, type SessionUse
 } from 'relay-common'
+import { eventLogKind } from 'relay-event-log'
 
 import { keepAnswers } from './sharing/answers-in-progress.ts'
 import { guard } from './auth/access.ts'

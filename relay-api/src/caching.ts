@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto'
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { HOUR_MS } from 'relay-common'
+import { HOUR_MS } from 'relay-rollups'
 
 import type { AskedRange } from './parameters/time.ts'
 

@@ -10,7 +10,8 @@
  * after them. If the log can't be read, because this API has none or it is unreachable, completeness is unknown, and
  * answers say so.
  */
-import type { Database, PartitionOffsets } from 'relay-common'
+import type { Database } from 'relay-common'
+import type { PartitionOffsets } from 'relay-event-log'
 
 import type { KnownEnds, EventLogEnds } from './log-ends.ts'
 import type { ReadSource } from './replica.ts'

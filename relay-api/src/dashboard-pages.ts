@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import type { FastifyInstance } from 'fastify'
-import { RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { RelayError, splitList } from 'relay-common'
 
 import type { AccessConfig } from './auth/config.ts'
 import { prepareAnswer } from './prepared-answer.ts'

@@ -1,7 +1,8 @@
 /**
  * Recorded gaps of the event log, as seen by the API: a processor may end at a gap before anybody scrapes its counter.
  */
-import { Counter, gapKinds, within, type Database, type GapKind, type Logger, type Registry } from 'relay-common'
+import { Counter, within, type Database, type Logger, type Registry } from 'relay-common'
+import { gapKinds, type GapKind } from 'relay-event-log'
 
 /** A scrape does not wait longer for them. */
 const WAIT_MAX_MS = 2_000

@@ -4,9 +4,8 @@ import { Socket } from 'node:net'
 
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import helmet, { type HelmetOptions } from 'helmet'
-import {
-  boundConnections, isHostOurs, RelayError, serverOptions, splitList, WELL_KNOWN_TOKEN, type BoundConnections
-} from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { boundConnections, isHostOurs, RelayError, serverOptions, splitList, type BoundConnections } from 'relay-common'
 
 import type { Budgets } from './budgets/budgets.ts'
 import type { ApiConfig } from './config.ts'

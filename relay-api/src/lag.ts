@@ -6,7 +6,8 @@
  *
  * If the log or the database is unreachable, there are no values; other alerts cover that.
  */
-import { Gauge, readNextOffsets, within, type Database, type Logger, type Registry } from 'relay-common'
+import { Gauge, within, type Database, type Logger, type Registry } from 'relay-common'
+import { readNextOffsets } from 'relay-rollups'
 
 import type { KnownEnds, EventLogEnds } from './log-ends.ts'
 

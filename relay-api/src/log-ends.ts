@@ -4,9 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import {
-  openEventLog, RelayError, type Database, type EventLog, type Logger, type PartitionOffsets
-} from 'relay-common'
+import { RelayError, type Database, type Logger } from 'relay-common'
+import { openEventLog, type EventLog, type PartitionOffsets } from 'relay-event-log'
 
 import type { ApiConfig } from './config.ts'
 

@@ -9,7 +9,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
-import { Counter, parseTimestamp, type Registry } from 'relay-common'
+import { Counter, type Registry } from 'relay-common'
+import { parseTimestamp } from 'relay-rollups'
 
 import { isAway } from './guarded-database.ts'
 import { DEGRADED } from './problem.ts'

@@ -11,9 +11,9 @@ import type { IncomingMessage } from 'node:http'
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
-  formatTraceparent, parseTraceparent, TRACEPARENT, type Attributes, type ProducedRecord,
-  type ReceivedContext, type Span, type Tracer
+  formatTraceparent, parseTraceparent, TRACEPARENT, type Attributes, type ReceivedContext, type Span, type Tracer
 } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
 
 import type { Budgets } from './budgets/budgets.ts'
 import { noteSpan } from './trace-in-logs.ts'

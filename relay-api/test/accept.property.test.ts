@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import type { DeviceEvent, EventGrants, EventRules } from 'relay-common'
-
-import { damagedEvents, writtenEvents } from '../../relay-common/test/support/written-events.ts'
+import type { EventGrants } from 'relay-access'
+import type { DeviceEvent, EventRules } from 'relay-rollups'
+import { damagedEvents, writtenEvents } from 'relay-test-support/written-events.ts'
 import { Sorting, type Known } from '../src/ingest/accept.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'
 

@@ -15,7 +15,7 @@ import { createLogger } from 'relay-common'
 import { readIssuerConfig } from '../../relay-issuer/src/config.ts'
 import { startIssuer, type Issuer } from '../../relay-issuer/src/issuer.ts'
 import { logIn, logInService, type Tokens } from '../../relay-issuer/test/support/log-in.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openTestApi } from './support/ask.ts'
 
 const log = createLogger('test', 'silent')

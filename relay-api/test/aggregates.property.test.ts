@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
+import { DAY_MS, MINUTE_MS, parseTimestamp } from 'relay-rollups'
 
-import { sumUnits } from '../../relay-common/test/support/exact.ts'
+import { sumUnits } from 'relay-test-support/exact.ts'
 import { openTestApi } from './support/ask.ts'
 import {
   askAll, checkRow, decimal, expectedRows, fields, offsetMs, placeMs, questions, shown, siteOf, values

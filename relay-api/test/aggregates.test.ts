@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { createLogger, DAY_MS, HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
+import { createLogger, type Database } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
-import { exactDeviation, quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
+import { exactDeviation, quotientToDouble, sumUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN, type TestApi } from './support/ask.ts'

@@ -5,9 +5,8 @@ import { get, type IncomingMessage } from 'node:http'
 import { test, type TestContext } from 'node:test'
 
 import { createLogger, type Database } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'

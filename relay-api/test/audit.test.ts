@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createApiKey } from 'relay-common'
+import { createApiKey } from 'relay-access'
 import { pino } from 'pino'
 
 import { openTestApi, TOKEN } from './support/ask.ts'

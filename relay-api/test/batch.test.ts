@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { nobody } from '../src/sharing/asker.ts'
 import type { Merged } from '../src/query/merge.ts'
 import { planRange } from '../src/query/plan.ts'

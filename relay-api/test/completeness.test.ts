@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { createLogger, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openSite, send, settled } from '../../relay-processor/test/support/open-processor.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { createApp } from '../src/app.ts'

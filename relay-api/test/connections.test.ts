@@ -9,7 +9,7 @@ import { boundConnections, createLogger, createMetrics, serverOptions, startHeal
 
 import { readIssuerConfig } from '../../relay-issuer/src/config.ts'
 import { startIssuer } from '../../relay-issuer/src/issuer.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 
 const authorization = `Bearer ${TOKEN}`

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 
 import type { Database } from 'relay-common'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { createCrowds } from '../src/query/crowded.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
 import { writeEvents } from './support/write-events.ts'

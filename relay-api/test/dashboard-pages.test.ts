@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
 
 import { renderMarkdown } from '../src/runbook-page.ts'
 import { openTestApi } from './support/ask.ts'

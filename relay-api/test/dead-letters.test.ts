@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createApiKey, createLogger, type EventLog, type Grants } from 'relay-common'
+import { createApiKey, type Grants } from 'relay-access'
+import { createLogger } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { makeEvents, openSite, send, settled } from '../../relay-processor/test/support/open-processor.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
 import { openTestApi, type TestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
 import { openTestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
-import { createApiKey, mayDevice, mayZone, type Grants } from 'relay-common'
+import { createApiKey, mayDevice, mayZone, type Grants } from 'relay-access'
 
 import { openTestApi, TOKEN } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
 
 import { tokensOf } from '../src/auth/config.ts'
 import { readApiConfig } from '../src/config.ts'

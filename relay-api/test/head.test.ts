@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, MINUTE_MS, type Database } from 'relay-common'
+import { createLogger, type Database } from 'relay-common'
+import { MINUTE_MS } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'

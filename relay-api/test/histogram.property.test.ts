@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { emptyRollup, foldReading } from 'relay-common'
+import { emptyRollup, foldReading } from 'relay-rollups'
 
-import { quotientToDouble, toUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
+import { quotientToDouble, toUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
 import { histogramOf, type HistogramBin } from '../src/query/histogram.ts'
 import { createRanking } from '../src/query/ranking.ts'
 

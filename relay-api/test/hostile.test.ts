@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import type { InjectOptions } from 'fastify'
-import { createApiKey, type Grants, type Scope } from 'relay-common'
+import { createApiKey, type Grants, type Scope } from 'relay-access'
 
 import { openTestApi, TOKEN } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
 
-import { Chance } from '../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 
 const HEADS = Number(process.env.RELAY_FUZZ_HTTP ?? 20_000)

@@ -8,17 +8,18 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import getPort from 'get-port'
-import { createLogger, openEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
 
-import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { countRecords, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
 import {
   openBreakableConnection, type BreakableConnection
 } from '../../relay-simulator/test/support/breakable-connection.ts'
 import { startKafka } from '../../relay-stack/src/kafka.ts'
-import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
-import { until } from '../../test-support/until.ts'
+import { shortLivedJvm } from 'relay-test-support/short-lived-jvm.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'

@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 
 import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { TOKEN } from './support/ask.ts'
 import { authorization, eventOf, openIngestSite, type IngestSite } from './support/ingest-site.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { bucketStartMs, DAY_MS, HOUR_MS, lastAtOrBefore, MINUTE_MS, parseTimestamp } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, lastAtOrBefore, MINUTE_MS, parseTimestamp } from 'relay-rollups'
 
 import { cutRange, parseInterval, shortestInterval } from '../src/query/interval.ts'
 import { openZoneClock } from '../src/query/zone-clock.ts'

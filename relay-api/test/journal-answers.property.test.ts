@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
-import {
-  bucketStartMs, createApiKey, DAY_MS, encodeRollupBody, HOUR_MS, levels, MINUTE_MS, type Database, type Grants
-} from 'relay-common'
+import { createApiKey, type Grants } from 'relay-access'
+import type { Database } from 'relay-common'
+import { bucketStartMs, DAY_MS, encodeRollupBody, HOUR_MS, levels, MINUTE_MS } from 'relay-rollups'
 
 import type { GroupBy } from '../src/query/group-by.ts'
 import { View } from '../src/stream/view.ts'

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createApiKey, DAY_MS, HOUR_MS, type Database, type Grants } from 'relay-common'
+import { createApiKey, type Grants } from 'relay-access'
+import type { Database } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
 import { readArrivalTotals } from '../src/query/late-readings.ts'
 import { nobody } from '../src/sharing/asker.ts'

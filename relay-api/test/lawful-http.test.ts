@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { authorization, eventOf, openIngestSite } from './support/ingest-site.ts'
 
 /** Sends bytes, each part after the answer to the previous one, and waits for a number of answers. @returns all data */

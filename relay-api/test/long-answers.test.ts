@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 
 import { listen } from 'relay-common'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 import { writeMinutes } from './support/write-minutes.ts'
 

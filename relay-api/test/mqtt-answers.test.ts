@@ -10,7 +10,7 @@ import type { MqttClient } from 'mqtt'
 import { generate, parser, type Packet } from 'mqtt-packet'
 
 import { countRecords, readEvents } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { TOKEN } from './support/ask.ts'
 import { authorization, eventOf } from './support/ingest-site.ts'
 import { openMqttSite, readLetters, type MqttSite } from './support/mqtt-site.ts'

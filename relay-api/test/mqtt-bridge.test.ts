@@ -12,7 +12,7 @@ import getPort from 'get-port'
 import { connectAsync } from 'mqtt'
 
 import { readEvents } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { eventOf } from './support/ingest-site.ts'
 import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'
 

@@ -5,11 +5,12 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
 import fc from 'fast-check'
-import { claimFault, decodeEvent, foreignField, intersectGrants, narrowGrants, type EventGrants } from 'relay-common'
+import { claimFault, foreignField, intersectGrants, narrowGrants, type EventGrants } from 'relay-access'
+import { decodeEvent } from 'relay-rollups'
 
 import { documents, runCli } from '../../relay-cli/test/support/run-cli.ts'
 import { countRecords, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { eventOf, kinds } from './support/ingest-site.ts'
 import { openMqttSite, readLetters } from './support/mqtt-site.ts'
 

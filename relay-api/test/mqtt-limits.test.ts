@@ -9,7 +9,7 @@ import { pino } from 'pino'
 import type { Logger } from 'relay-common'
 
 import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { TOKEN } from './support/ask.ts'
 import { eventOf } from './support/ingest-site.ts'
 import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'

@@ -4,7 +4,7 @@ import { connect as connectSocket } from 'node:net'
 import { suite, test } from 'node:test'
 
 import { countRecords, readEvents, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { authorization, eventOf, kinds } from './support/ingest-site.ts'
 import { openMqttSite, readLetters } from './support/mqtt-site.ts'
 

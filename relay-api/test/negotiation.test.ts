@@ -4,9 +4,10 @@ import { METHODS } from 'node:http'
 import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
-import { createLogger, openEventLog, WELL_KNOWN_TOKEN } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { createLogger } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
+import { until } from 'relay-test-support/until.ts'
 import { withoutParameters } from '../src/negotiation.ts'
 import { withoutCredentials } from '../src/redaction.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'

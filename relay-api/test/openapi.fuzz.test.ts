@@ -12,7 +12,7 @@ import fc from 'fast-check'
 import { createLogger, listen } from 'relay-common'
 
 import { openTestLog } from '../../relay-simulator/test/support/event-logs.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createApiKey, createLogger, version } from 'relay-common'
+import { createApiKey } from 'relay-access'
+import { createLogger, version } from 'relay-common'
 
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { openSite, send, settled, type Site } from '../../relay-processor/test/support/open-processor.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createLogger, DAY_MS, HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
-
-import { readPartitions, WEEK_MS } from '../../relay-common/test/support/rollup-partitions.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { createLogger, type Database } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { readPartitions, WEEK_MS } from 'relay-test-support/rollup-partitions.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { bucketStartMs, DAY_MS, HOUR_MS, levels, MINUTE_MS, type TimeRange } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, levels, MINUTE_MS, type TimeRange } from 'relay-rollups'
 
 import { keptForEver, planRange, type KeptSince, type Plan } from '../src/query/plan.ts'
 

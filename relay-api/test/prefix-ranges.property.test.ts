@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { ID_UNITS_MAX } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 
 import { prefixesWithin, prefixRanges, rangesOutside, type IdRange } from '../src/query/prefix-ranges.ts'
 

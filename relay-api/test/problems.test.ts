@@ -8,7 +8,7 @@ import { createLogger, listen } from 'relay-common'
 
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { openTestApi, TOKEN, type Asked } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 

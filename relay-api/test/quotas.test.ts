@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import { createLogger, openDatabase, Registry } from 'relay-common'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
 import { createBudgets } from '../src/budgets/budgets.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'

@@ -4,9 +4,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 import { fastify } from 'fastify'
-import { createApiKey, createApiKeyParts, createLogger, formatApiKey } from 'relay-common'
+import { createApiKey, createApiKeyParts, formatApiKey } from 'relay-access'
+import { createLogger } from 'relay-common'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { createRefusalLog } from '../src/auth/refusal-log.ts'
 import { openLimits } from '../src/auth/rate-limits.ts'

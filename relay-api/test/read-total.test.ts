@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, total } from 'relay-common'
+import { DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, total } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { until } from '../../test-support/until.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { until } from 'relay-test-support/until.ts'
 import { blocksOf, halvesOf, type CacheBlock } from '../src/query/blocks.ts'
 import { planRange } from '../src/query/plan.ts'
 import { createTotalReader } from '../src/query/read-total.ts'

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, openEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
 
-import { openOwnKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openOwnKafka } from 'relay-test-support/local-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { openBreakableConnection } from '../../relay-simulator/test/support/breakable-connection.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { bucketStartMs, createLogger, DAY_MS, HOUR_MS, MINUTE_MS, type DeviceEvent } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS, type DeviceEvent } from 'relay-rollups'
 
 import { runCli } from '../../relay-cli/test/support/run-cli.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'

@@ -3,9 +3,8 @@ import { test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
 import { createLogger, openDatabase } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
-import { openOwnServers } from '../../test-support/own-servers.ts'
+import { openOwnServers } from 'relay-test-support/own-servers.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { gapKinds } from 'relay-common'
+import { gapKinds } from 'relay-event-log'
 
 import { openTestApi, TOKEN } from './support/ask.ts'
 

@@ -11,8 +11,8 @@ import getPort from 'get-port'
 import { connectAsync } from 'mqtt'
 
 import { startProgram, type RunningProgram } from '../../relay-stack/src/program-process.ts'
-import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
-import { until } from '../../test-support/until.ts'
+import { endProgram, skipWithout } from 'relay-test-support/debian-tool.ts'
+import { until } from 'relay-test-support/until.ts'
 import { authorization, eventOf, openIngestSite, poster } from './support/ingest-site.ts'
 
 /** Debian's path, which is not in everybody's PATH */

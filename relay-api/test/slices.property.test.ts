@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { MINUTE_MS, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { MINUTE_MS } from 'relay-rollups'
 
 import { nobody, type Asker } from '../src/sharing/asker.ts'
 import { boundariesAt } from '../src/query/boundaries.ts'

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import type { Logger } from 'relay-common'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openSparingLog } from '../src/sparing-log.ts'
 
 function openLines () {

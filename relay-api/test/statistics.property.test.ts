@@ -6,12 +6,10 @@ import fc from 'fast-check'
 import {
   decodeBody, DIGEST_EXACT_VALUES_MAX, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings,
   mergeReadings, mergeRollup, MINUTE_MS, type Readings, type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
-import {
-  quotientToDouble, squareRoot, toDouble, toUnits, UNIT_EXPONENT
-} from '../../relay-common/test/support/exact.ts'
-import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from '../../relay-common/test/support/values.ts'
+import { quotientToDouble, squareRoot, toDouble, toUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
+import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from 'relay-test-support/values.ts'
 import { parseStatistics } from '../src/parameters/stats.ts'
 import { findStatistic } from '../src/query/statistics.ts'
 import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'

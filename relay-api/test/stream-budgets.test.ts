@@ -6,10 +6,10 @@ import { test } from 'node:test'
 
 import { createLogger } from 'relay-common'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { authorization, eventOf } from './support/ingest-site.ts'
 import { openStreamSite } from './support/stream-site.ts'
 

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 
 import { createLogger, openDatabase, type Database } from 'relay-common'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi } from './support/ask.ts'

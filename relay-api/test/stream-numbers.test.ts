@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { emptyRollup, foldReading, minuteLevel } from 'relay-common'
+import { emptyRollup, foldReading, minuteLevel } from 'relay-rollups'
 import { Compile } from 'typebox/compile'
 
 import { renderChanges, rollupMessageSchema } from '../src/stream/message.ts'

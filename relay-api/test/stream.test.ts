@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openTestApi } from './support/ask.ts'
 import { authorization, eventOf } from './support/ingest-site.ts'
 import { listen, openStreamSite, type Listening } from './support/stream-site.ts'

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
 import fc from 'fast-check'
 
-import { quotientToDouble, toUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
-import { anyValue } from '../../relay-common/test/support/values.ts'
-import { until } from '../../test-support/until.ts'
+import { quotientToDouble, toUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
+import { until } from 'relay-test-support/until.ts'
+import { anyValue } from 'relay-test-support/values.ts'
 import { changeOf } from '../src/routes/v1/compare.ts'
 import { openTestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'

@@ -4,7 +4,8 @@
  */
 import { createRelayClient, RelayProblem, type Problem, type RelayClient } from '@relay-telemetry/client/src/index.ts'
 import type { Command } from 'commander'
-import { apiUrlOf, passByProxies, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { apiUrlOf, passByProxies, RelayError, splitList } from 'relay-common'
 
 /** Retries for an unreachable API, for about a second. */
 const RETRIES_MAX = 2

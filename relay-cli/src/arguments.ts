@@ -1,6 +1,8 @@
 /** Values of command line arguments. */
 import { InvalidArgumentError } from 'commander'
-import { parseDuration, parseLetterPlace, parseTimestamp, type DurationUnit, type LetterPlace } from 'relay-common'
+import { parseDuration, type DurationUnit } from 'relay-common'
+import { parseLetterPlace, type LetterPlace } from 'relay-dead-letters'
+import { parseTimestamp } from 'relay-rollups'
 
 const units: readonly DurationUnit[] = ['s', 'm', 'h', 'd']
 

@@ -1,9 +1,9 @@
 /** Compares the events of a range with the database, day by day. */
+import type { PoolClient } from 'relay-common'
+import { partitionOf } from 'relay-event-log'
 import {
-  bucketStartMs, DAY_MS, decodeBody, emptyRollup, encodeRollupBody, levels, mergeRollup, partitionOf, type Level,
-  type PoolClient,
-  type Rollup
-} from 'relay-common'
+  bucketStartMs, DAY_MS, decodeBody, emptyRollup, encodeRollupBody, levels, mergeRollup, type Level, type Rollup
+} from 'relay-rollups'
 
 import type { DayFiles } from './day-files.ts'
 import type { Journaled } from './journaled.ts'

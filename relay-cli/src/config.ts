@@ -1,7 +1,6 @@
-import {
-  databaseSettings, eventLogSettings, eventSettings, ignorePostgresVariables, readConfig, retentionSettings,
-  withLocalStack
-} from 'relay-common'
+import { databaseSettings, ignorePostgresVariables, readConfig, withLocalStack } from 'relay-common'
+import { eventLogSettings } from 'relay-event-log'
+import { eventSettings, retentionSettings } from 'relay-rollups'
 import { processorSettings } from 'relay-processor/config'
 import { Type, type Static, type TInteger } from 'typebox'
 

@@ -6,7 +6,7 @@ import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { bucketStartMs, DAY_MS, type DeviceEvent } from 'relay-common'
+import { bucketStartMs, DAY_MS, type DeviceEvent } from 'relay-rollups'
 
 const WAITING_LINES_MAX = 200_000
 

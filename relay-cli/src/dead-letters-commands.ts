@@ -1,10 +1,10 @@
 /** `relay dead-letters list | show | replay` */
 import { Command, InvalidArgumentError } from 'commander'
+import { printable, printableLines, RelayError } from 'relay-common'
 import {
-  deadLetterReasons, findLetters, listedLetter, listLetters, openReplayGuard, printable, printableLines, readLetters,
-  RelayError, replayLetters,
-  type Letter, type LetterFilter, type LetterPlace, type LetterTopic, type ListedLetter, type NotReplayed, type OnRecord
-} from 'relay-common'
+  deadLetterReasons, findLetters, listedLetter, listLetters, openReplayGuard, readLetters, replayLetters, type Letter,
+  type LetterFilter, type LetterPlace, type LetterTopic, type ListedLetter, type NotReplayed, type OnRecord
+} from 'relay-dead-letters'
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
 import {

@@ -9,11 +9,13 @@
  * Progress and rows are of one moment, and a record before the progress is in the rows or among the dead letters. So a
  * record that is in neither was lost, which must never happen.
  */
+import { parseTraceparent, TRACEPARENT, type PoolClient } from 'relay-common'
+import { copyOfRecord, findLetters, readTopicParts, topicPartsSince, type Letter } from 'relay-dead-letters'
+import type { LoggedRecord } from 'relay-event-log'
 import {
-  bucketStartMs, copyOfRecord, decodeBody, decodeEvent, decodeJournal, deviceBlockOf, findLetters, lateBlockOf,
-  MINUTE_MS, parseTraceparent, readTopicParts, topicPartsSince, TRACEPARENT, type DeviceEvent, type EventRules,
-  type Letter, type LoggedRecord, type PoolClient
-} from 'relay-common'
+  bucketStartMs, decodeBody, decodeEvent, decodeJournal, deviceBlockOf, lateBlockOf, MINUTE_MS, type DeviceEvent,
+  type EventRules
+} from 'relay-rollups'
 
 import { readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 import { openSnapshot } from './snapshot.ts'

@@ -1,9 +1,9 @@
 /** The journal of windows, which counts like rows, and is not in them. */
+import type { PoolClient } from 'relay-common'
 import {
-  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup,
-  readingsByBucket, decodeJournal, type PoolClient,
-  type Readings, type Rollup
-} from 'relay-common'
+  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, readingsByBucket,
+  decodeJournal, type Readings, type Rollup
+} from 'relay-rollups'
 
 /** The journal of a window in one source partition. */
 export interface JournaledPart {

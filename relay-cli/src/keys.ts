@@ -4,9 +4,8 @@ import { userInfo } from 'node:os'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import {
   createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes, type Actor,
-  type Scope,
-  type StoredApiKey
-} from 'relay-common'
+  type Scope, type StoredApiKey
+} from 'relay-access'
 
 import { parseDurationArgument } from './arguments.ts'
 import { formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'

@@ -3,10 +3,9 @@
  * program may, and creates logins for programs.
  */
 import { InvalidArgumentError, type Command } from 'commander'
-import {
-  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, setRetention,
-  type Database, type DatabaseLogin
-} from 'relay-common'
+import { allowLogin, databaseLogins, keepPassword, type DatabaseLogin } from 'relay-access'
+import { createLogger, migrate, openDatabase, pendingMigrations, type Database } from 'relay-common'
+import { setRetention } from 'relay-rollups'
 
 import { readCliConfig } from './config.ts'
 import { printJson, printLine, type OutputOptions } from './output.ts'

@@ -5,7 +5,10 @@
 import { userInfo } from 'node:os'
 
 import { Option, type Command } from 'commander'
-import { topicPartsSince, RelayError, writeAudit, type Topic } from 'relay-common'
+import { writeAudit } from 'relay-access'
+import { RelayError } from 'relay-common'
+import { topicPartsSince } from 'relay-dead-letters'
+import type { Topic } from 'relay-event-log'
 import { setNextOffset } from 'relay-processor/progress'
 
 import { parseTime } from './arguments.ts'

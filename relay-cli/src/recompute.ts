@@ -5,7 +5,7 @@
 import {
   bucketStartMs, DAY_MS, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, foldReadings,
   HOUR_MS, levels, mergeReadings, MINUTE_MS, type DeviceEvent, type Level, type Readings, type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
 export interface RowName {
   readonly level: Level['name']

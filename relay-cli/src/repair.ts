@@ -1,6 +1,7 @@
 /** `relay repair`: moves readings to their home that count in other partitions, so that one in several counts once. */
 import { Option, type Command } from 'commander'
-import { levels, RelayError } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { levels } from 'relay-rollups'
 import { repairRollups, type RepairedDay } from 'relay-processor/repair'
 
 import { parseTime } from './arguments.ts'

@@ -1,6 +1,6 @@
 /** `relay replay`: rebuilds rollups from the event log and replaces the live ones. */
 import type { Command } from 'commander'
-import { levels } from 'relay-common'
+import { levels } from 'relay-rollups'
 import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
 import { readRefused } from 'relay-processor/refused-records'
 

@@ -1,9 +1,7 @@
 /** The database and the event log of a command, from the environment. */
-import {
-  createLogger, levels, openDatabase, openEventLog, RelayError, splitList, type Database, type EventLog,
-  type EventRules,
-  type Topic
-} from 'relay-common'
+import { createLogger, openDatabase, RelayError, splitList, type Database } from 'relay-common'
+import { openEventLog, type EventLog, type Topic } from 'relay-event-log'
+import { levels, type EventRules } from 'relay-rollups'
 
 import { readCliConfig, type CliConfig } from './config.ts'
 

@@ -1,5 +1,6 @@
 /** One moment of the database, for commands that compare it with the event log. */
-import { levels, liftTimeLimits, type Database, type PoolClient } from 'relay-common'
+import { liftTimeLimits, type Database, type PoolClient } from 'relay-common'
+import { levels } from 'relay-rollups'
 
 /** A connection with a snapshot of the database. */
 export interface Snapshot extends Pick<Database, 'queryPrepared'> {

@@ -2,11 +2,11 @@
  * Stored windows, from rows and journal of all source partitions. A device's readings are in one partition, except for
  * those from before its home was there; readings on their way home are in none yet.
  */
+import { RelayError, type PoolClient } from 'relay-common'
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, isBodyOf,
-  levels,
-  mergeReadings, mergeRollup, MINUTE_MS, RelayError, type PoolClient, type Readings, type Rollup
-} from 'relay-common'
+  levels, mergeReadings, mergeRollup, MINUTE_MS, type Readings, type Rollup
+} from 'relay-rollups'
 import { decodeMisplaced } from 'relay-processor/misplaced'
 
 import { windowKey, type Journaled, type JournaledPart } from './journaled.ts'

@@ -5,7 +5,8 @@
 import { userInfo } from 'node:os'
 
 import { InvalidArgumentError, type Command } from 'commander'
-import { isId, readTracedDevices, traceDevice, TRACED_FOR_MAX_MS } from 'relay-common'
+import { readTracedDevices, traceDevice, TRACED_FOR_MAX_MS } from 'relay-common'
+import { isId } from 'relay-rollups'
 
 import { parseDurationArgument, parseTime } from './arguments.ts'
 import { findFates, type EventFate } from './event-fates.ts'

@@ -8,10 +8,9 @@
 import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
-import {
-  catchUp, decodeEvent, readNextOffsets, RelayError, waitForPartitions, type ConsumerNews,
-  type DeviceEvent, type EventRules, type PoolClient, type RecordVisitor, type Topic
-} from 'relay-common'
+import { RelayError, type PoolClient } from 'relay-common'
+import { catchUp, waitForPartitions, type ConsumerNews, type RecordVisitor, type Topic } from 'relay-event-log'
+import { decodeEvent, readNextOffsets, type DeviceEvent, type EventRules } from 'relay-rollups'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
 import { parseTime } from './arguments.ts'

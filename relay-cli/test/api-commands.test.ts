@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import { publishLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { publishLocalStack } from 'relay-common'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { authorization } from '../../relay-api/test/support/ingest-site.ts'
 import { openStreamSite } from '../../relay-api/test/support/stream-site.ts'
-import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
-import { until } from '../../test-support/until.ts'
+import { openTcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
 const limit = { timeout: 240_000 }

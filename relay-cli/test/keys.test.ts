@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { parseApiKey } from 'relay-common'
+import { parseApiKey } from 'relay-access'
 import { openSite } from '../../relay-processor/test/support/open-processor.ts'
 import { documents, runCli } from './support/run-cli.ts'
 

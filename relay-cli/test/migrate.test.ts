@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { createLogger, databaseSettings, openDatabase, pendingMigrations, readConfig } from 'relay-common'
 import { Type } from 'typebox'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { documents, runCli } from './support/run-cli.ts'
 
 test('a database is migrated once; a dry run only lists the steps', async t => {

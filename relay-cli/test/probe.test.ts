@@ -6,14 +6,15 @@ import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
-import { createLogger, type EventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { kinds, openIngestSite, type IngestSite } from '../../relay-api/test/support/ingest-site.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
-import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
-import { until } from '../../test-support/until.ts'
+import { openTcpProxy, type TcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
 const limit = { timeout: 240_000 }

@@ -6,7 +6,7 @@ import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { makeEvents, openSite, send, settled, type Site } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { documents, runCli } from './support/run-cli.ts'
 
 const log = createLogger('test', 'silent')

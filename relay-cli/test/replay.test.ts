@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { createLogger, databaseUserOf } from 'relay-common'
+import { databaseUserOf } from 'relay-access'
+import { createLogger } from 'relay-common'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import {
   makeEvents, openSite, send, settled, spawnProcessor, type Site
 } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
 const log = createLogger('test', 'silent')

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { DAY_MS, JournalWriter, MINUTE_MS } from 'relay-common'
+import { DAY_MS, JournalWriter, MINUTE_MS } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { Arrivals } from '../../relay-processor/src/arrivals.ts'
 import { writeMisplaced } from '../../relay-processor/src/homes.ts'
 import { Misplaced } from '../../relay-processor/src/misplaced.ts'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, type DeviceEvent } from 'relay-common'
+import { createLogger } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { encode, openSite, send, settled } from '../../relay-processor/test/support/open-processor.ts'

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, partitionOf, type DeviceEvent } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { partitionOf } from 'relay-event-log'
+import type { DeviceEvent } from 'relay-rollups'
 import { Arrivals } from '../../relay-processor/src/arrivals.ts'
 import { writeMisplaced } from '../../relay-processor/src/homes.ts'
 import { Misplaced } from '../../relay-processor/src/misplaced.ts'

@@ -11,7 +11,7 @@ create table journal (
   flush bigint not null,               -- counts up, by source partition
   first_time timestamptz not null,     -- of the readings in it
   last_time timestamptz not null,
-  body bytea not null,                 -- relay-common/src/rollups/journal-row.ts
+  body bytea not null,                 -- relay-rollups/src/journal-row.ts
   primary key (block, source_partition, flush)
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,

@@ -4,7 +4,6 @@ import { envSchema } from 'env-schema'
 import { Type, type Static, type TObject, type TProperties } from 'typebox'
 
 import { RelayError } from './errors.ts'
-import { DAY_MS } from './window.ts'
 
 /**
  * Reads and checks the settings of a program. A setting is declared once, in a TypeBox schema, which gives its type,
@@ -135,80 +134,6 @@ export const databaseSettings = {
     'checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or ' +
       'newer on Linux'
   })
-}
-
-/** The address of the event log, and the topic of events. */
-export const eventLogConnectionSettings = {
-  EVENT_LOG: Type.Optional(Type.String({
-    enum: ['kafka', 'postgres'],
-    description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres'
-  })),
-  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({
-    description: 'host:port of the Kafka brokers, separated by commas'
-  })),
-  KAFKA_TLS: Type.Boolean({ default: false, description: 'use TLS to Kafka and verify its certificate' }),
-  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({
-    description: 'PEM file of the CA of the broker certificates; default: the CAs that Node trusts'
-  })),
-  KAFKA_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of the client certificate for Kafka' })),
-  KAFKA_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
-  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({
-    enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'SASL mechanism for Kafka; not set: no login'
-  })),
-  KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'SASL user for Kafka' }),
-  KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'password of that user' }),
-  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic of the events' }),
-  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic of the dead letters' })
-}
-
-/** Settings of programs that read the event log in groups, create its topics, or use dead letters. */
-export const eventLogSettings = {
-  ...eventLogConnectionSettings,
-  KAFKA_GROUP_PROTOCOL: Type.String({
-    enum: ['auto', 'consumer', 'classic'],
-    default: 'auto',
-    description: 'consumer group protocol: consumer (KIP-848), classic, or auto (the newest that the brokers support)'
-  }),
-  EVENTS_PARTITIONS: Type.Integer({
-    default: 8, minimum: 1, description: 'partitions of the topic, if Relay creates it'
-  }),
-  EVENTS_RETENTION_HOURS: Type.Integer({
-    default: 168, minimum: 1, description: 'retention of the topic, if Relay creates it'
-  }),
-  EVENTS_REPLICATION_FACTOR: Type.Integer({
-    default: -1,
-    minimum: -1,
-    description: 'replication factor of the topic, if Relay creates it; -1: the broker\'s default'
-  })
-}
-
-/** What counts as a valid event, for all programs that decode or check events. */
-export const eventSettings = {
-  DEVICE_TYPES: Type.String({
-    default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'accepted device types, separated by commas'
-  }),
-  FUTURE_MAX_MS: Type.Integer({
-    default: 300_000, minimum: 0, description: 'how far in the future an event time may be'
-  })
-}
-
-/** Retention of rollups: for the processor, which drops them, and for programs that refuse events that are too old. */
-export const retentionSettings = {
-  RETENTION_MINUTE_DAYS: Type.Integer({
-    default: 0, minimum: 0, description: 'retention of minute rollups in days; 0: forever'
-  }),
-  RETENTION_HOUR_DAYS: Type.Integer({
-    default: 0, minimum: 0, description: 'retention of hour rollups in days; 0: forever'
-  }),
-  RETENTION_DAY_DAYS: Type.Integer({
-    default: 0, minimum: 0, description: 'retention of day rollups in days; 0: forever'
-  })
-}
-
-/** Retention by index of the level, in ms; Infinity: forever. */
-export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): number[] {
-  return [config.RETENTION_MINUTE_DAYS, config.RETENTION_HOUR_DAYS, config.RETENTION_DAY_DAYS]
-    .map(days => days === 0 ? Infinity : days * DAY_MS)
 }
 
 /** Port of probes and metrics of a program without an API. */

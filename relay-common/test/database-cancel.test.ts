@@ -5,9 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import fc from 'fast-check'
 import { createLogger, databaseFor, openDatabase, type Database } from 'relay-common'
-
-import { until } from '../../test-support/until.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { until } from 'relay-test-support/until.ts'
 
 const POOL_MAX = 3
 const limit = { timeout: 120_000 }

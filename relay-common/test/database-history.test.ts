@@ -5,10 +5,10 @@ import getPort from 'get-port'
 import { createLogger, migrate, openDatabase, readConfig, databaseSettings } from 'relay-common'
 import { Type } from 'typebox'
 
-import { openOwnServers } from '../../test-support/own-servers.ts'
-import { until } from '../../test-support/until.ts'
+import { openOwnServers } from 'relay-test-support/own-servers.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { LocalPostgres } from '../../relay-stack/src/postgres.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import { createLogger, isTimeout, liftTimeLimits, openDatabase, type Database } from 'relay-common'
-import { until } from '../../test-support/until.ts'
-import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { openTcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 
 const log = createLogger('test', 'silent')
 

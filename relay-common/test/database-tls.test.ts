@@ -10,7 +10,7 @@ import { createLogger, databaseSettings, openDatabase, readConfig } from 'relay-
 import { Type } from 'typebox'
 
 import { startPostgres } from '../../relay-stack/src/postgres.ts'
-import { makeCertificates } from '../../test-support/certificates.ts'
+import { makeCertificates } from 'relay-test-support/certificates.ts'
 
 const log = createLogger('test', 'silent')
 

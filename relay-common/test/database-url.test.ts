@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import { createLogger, openDatabase } from 'relay-common'
 
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 

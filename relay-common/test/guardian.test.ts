@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 
 import { commandLineOf } from '../../relay-stack/src/process-table.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 
 /**
  * A run that starts a server in its own process group, which starts another with another environment; and leaves a

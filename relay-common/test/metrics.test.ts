@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import {
   createMetrics, createProcessMetrics, createWeightedHistogram, Histogram, measureDegraded, Registry, writeMetrics
 } from '../src/metrics.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { createLogger, migrate } from 'relay-common'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 

@@ -10,8 +10,8 @@ import {
 } from 'relay-common'
 import { Type } from 'typebox'
 
-import { behindPgbouncer, startPgbouncer } from './support/local-pgbouncer.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { behindPgbouncer, startPgbouncer } from 'relay-test-support/local-pgbouncer.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 const settingsOf = (url: string): DatabaseSettings => readConfig(Type.Object(databaseSettings), { DATABASE_URL: url })

@@ -4,10 +4,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Client } from 'pg'
 
-import { DAY_MS, isConnectionError, type Database } from 'relay-common'
-import { until } from '../../test-support/until.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
-import { mergeAll, readContent, readPartitions, writeOldPartitions, WEEK_MS } from './support/rollup-partitions.ts'
+import { isConnectionError, type Database } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import {
+  mergeAll, readContent, readPartitions, writeOldPartitions, WEEK_MS
+} from 'relay-test-support/rollup-partitions.ts'
+import { until } from 'relay-test-support/until.ts'
 
 const insertMinute = 'insert into rollups_minute values ($1, to_timestamp($2), $3, 1, $4, 0, 0, $5)'
 

@@ -6,13 +6,13 @@ import { test } from 'node:test'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 
-import { openOtlpReceiver } from '../../test-support/otlp-receiver.ts'
-import { until } from '../../test-support/until.ts'
-import { createLogger, createMetrics, openTracer, readConfig, tracingSettings, type Database } from '../src/index.ts'
+import { createLogger, createMetrics, openTracer, readConfig, tracingSettings, type Database } from 'relay-common'
+import { openOtlpReceiver } from 'relay-test-support/otlp-receiver.ts'
+import { until } from 'relay-test-support/until.ts'
 import { createSampling } from '../src/tracing/sampling.ts'
 import { readTracedDevices, traceDevice, watchTracedDevices } from '../src/tracing/traced-devices.ts'
 import { formatTraceparent, parseTraceparent } from '../src/tracing/traceparent.ts'
-import { openLocalPostgres } from './support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { Type } from 'typebox'
 
 const log = createLogger('test', 'silent')

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 
 import { writeEvents } from '../../relay-api/test/support/write-events.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openSite, readingsOf, shareSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
 const startMs = Date.UTC(2026, 9, 25, 0) // two hours in which Berlin's clock shows 2 o'clock twice

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, openEventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
 const log = createLogger('test', 'silent')

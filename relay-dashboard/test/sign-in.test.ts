@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import getPort from 'get-port'
-import { createLogger, WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { createLogger } from 'relay-common'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { readIssuerConfig } from '../../relay-issuer/src/config.ts'
 import { startIssuer } from '../../relay-issuer/src/issuer.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openSite, shareSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
 const openEmptySite = shareSite()

@@ -1,4 +1,4 @@
-import type { Scope } from 'relay-common'
+import type { Scope } from 'relay-access'
 
 /** An account of the development issuer; any password is accepted. */
 export interface Account {

@@ -12,9 +12,9 @@ import type { AddressInfo, Socket } from 'node:net'
 
 import getPort from 'get-port'
 import Provider, { interactionPolicy, type Configuration, type ResourceServer } from 'oidc-provider'
+import { scopes } from 'relay-access'
 import {
-  boundConnections, endHard, isHostOurs, RelayError, scopes, serverOptions, sharesOfProbes, splitList, type Logger,
-  type Running
+  boundConnections, endHard, isHostOurs, RelayError, serverOptions, sharesOfProbes, splitList, type Logger, type Running
 } from 'relay-common'
 
 import { accounts } from './accounts.ts'

@@ -9,9 +9,8 @@
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf,
-  mergeReadings,
-  MINUTE_MS, type Readings, type Rollup, type TimeRange
-} from 'relay-common'
+  mergeReadings, MINUTE_MS, type Readings, type Rollup, type TimeRange
+} from 'relay-rollups'
 
 import { LateCounts } from './late-counts.ts'
 import { compactBlock } from './compact.ts'

@@ -1,5 +1,6 @@
 /** Announces what a transaction changes, to live streams and caches (`rollup_commits`). */
-import { levels, type PoolClient } from 'relay-common'
+import type { PoolClient } from 'relay-common'
+import { levels } from 'relay-rollups'
 
 import { SERIES_NAMED_MAX } from './flush-rows.ts'
 import type { PartitionRows } from './store.ts'

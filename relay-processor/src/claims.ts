@@ -8,7 +8,8 @@
  * Every partition that the log finally assigns to us must be claimed in the database too. Dropping a partition drops
  * its unwritten readings; its owner reads them from the log.
  */
-import type { EventConsumer, EventLog, Logger, Topic } from 'relay-common'
+import type { Logger } from 'relay-common'
+import type { EventConsumer, EventLog, Topic } from 'relay-event-log'
 
 import type { Clock } from './clock.ts'
 import type { Gaps } from './gaps.ts'

@@ -1,4 +1,4 @@
-import { levels } from 'relay-common'
+import { levels } from 'relay-rollups'
 
 import { admit } from './admit.ts'
 import { FlushRows } from './flush-rows.ts'

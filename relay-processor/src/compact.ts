@@ -3,7 +3,7 @@
  * The content of windows stays the same, so nothing is announced. `Journal.takeDue` (journal.ts) decides when a block
  * is due, by JOURNAL_INTERVAL_S.
  */
-import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 'relay-common'
+import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 'relay-rollups'
 
 import type { FlushRows } from './flush-rows.ts'
 import type { DueBlock } from './journal.ts'

@@ -1,7 +1,6 @@
-import {
-  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig,
-  READINGS_PER_ROW_MAX_DEFAULT, retentionSettings, tracingSettings
-} from 'relay-common'
+import { databaseSettings, healthPort, programSettings, readConfig, tracingSettings } from 'relay-common'
+import { eventLogSettings } from 'relay-event-log'
+import { eventSettings, READINGS_PER_ROW_MAX_DEFAULT, retentionSettings } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 export const processorSettings = Type.Object({

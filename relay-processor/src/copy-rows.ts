@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict'
 
-import { roundSum, type ByteWriter, type Rollup } from 'relay-common'
+import { roundSum, type ByteWriter, type Rollup } from 'relay-rollups'
 
 /** The columns of a rollup table, in the order of COPY. */
 export const COPY_COLUMNS = 'series_id, bucket_start, source_partition, count, sum, min, max, body'

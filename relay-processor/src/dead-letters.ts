@@ -4,12 +4,11 @@
  *     record ──fold.ts: invalid──▶ DeadLetters of the partition ──flush.ts, step 4──▶ send ──▶ DEAD_LETTERS_TOPIC
  *
  * They are durable before the progress of their partition moves. After a crash one may appear twice, with the same
- * source offset. relay-common, `dead-letter.ts` has the reasons and the headers.
+ * source offset. relay-dead-letters, `dead-letter.ts` has the reasons and the headers.
  */
-import {
-  formatTraceparent, toDeadLetterRecord, TRACEPARENT, type DeadLetterReason, type EventProducer, type ProducedRecord,
-  type Span, type Topic, type TraceContext, type Tracer
-} from 'relay-common'
+import { formatTraceparent, TRACEPARENT, type Span, type TraceContext, type Tracer } from 'relay-common'
+import { toDeadLetterRecord, type DeadLetterReason } from 'relay-dead-letters'
+import type { EventProducer, ProducedRecord, Topic } from 'relay-event-log'
 
 import type { Clock } from './clock.ts'
 import type { ProcessorMetrics } from './metrics.ts'

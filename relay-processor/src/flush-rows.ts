@@ -4,7 +4,7 @@
  */
 import {
   appendReadingsBody, appendRollupBody, bucketStartMs, ByteWriter, DAY_MS, levels, type Readings, type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
 import { RowEncoder } from './copy-rows.ts'
 import { packReadings, packRollup } from './packed-row.ts'

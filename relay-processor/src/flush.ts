@@ -11,7 +11,8 @@
  * The right column is what a crash after the step leaves behind. Steps 4 to 6 continue while the next records are
  * folded. A very large flush goes through steps 2 to 6 in parts, some partitions at a time.
  */
-import { bucketStartMs, DAY_MS, type Span, type Tracer } from 'relay-common'
+import type { Span, Tracer } from 'relay-common'
+import { bucketStartMs, DAY_MS } from 'relay-rollups'
 
 import { admit } from './admit.ts'
 import type { Appended } from './appended.ts'

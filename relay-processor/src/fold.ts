@@ -7,10 +7,12 @@
  *
  * `Folder.record` has the fast paths; `#recordPlainly` is the reference that they must agree with.
  */
+import { parseTraceparent, TRACEPARENT } from 'relay-common'
+import type { DeadLetterReason } from 'relay-dead-letters'
+import type { RecordSet, RecordVisitor } from 'relay-event-log'
 import {
-  createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, parseTraceparent, scanEvent, TRACEPARENT,
-  type DeadLetterReason, type EventRules, type RecordSet, type RecordVisitor, type ScannedEvent
-} from 'relay-common'
+  createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, scanEvent, type EventRules, type ScannedEvent
+} from 'relay-rollups'
 
 import { noteAppended } from './appended.ts'
 import type { Partition } from './partition.ts'

@@ -2,12 +2,13 @@
  * Gaps: records that were deleted from the log before they were read, or that took the offsets of others that were
  * read.
  *
- *     found     while reading, by event-log/kafka/gap.ts and postgres/fetcher.ts of relay-common;
+ *     found     while reading, by kafka/gap.ts and postgres/fetcher.ts of relay-event-log;
  *               before the first claim of a partition, by `findGap` (progress.ts)
  *     handled   here: recorded, reported, and skipped or the end of the processor, as GAP_POLICY says
  *     stored    in the table gaps (progress.ts)
  */
-import { RelayError, type ConsumerNews, type Logger, type Topic } from 'relay-common'
+import { RelayError, type Logger } from 'relay-common'
+import type { ConsumerNews, Topic } from 'relay-event-log'
 
 import type { ProcessorMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'

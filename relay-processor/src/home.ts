@@ -1,5 +1,5 @@
 /** The home of a device: the source partition in which its readings count. */
-import { partitionOf } from 'relay-common'
+import { partitionOf } from 'relay-event-log'
 
 /** How homes are assigned. */
 export interface Homes {

@@ -1,5 +1,6 @@
 /** Homes of devices, and readings on their way there, in the database (misplaced.ts). */
-import type { Database, PoolClient, Topic } from 'relay-common'
+import type { Database, PoolClient } from 'relay-common'
+import type { Topic } from 'relay-event-log'
 
 import { mergeMisplaced } from './misplaced.ts'
 import type { MisplacedRow, ProgressMove, ReturnedReadings } from './store.ts'

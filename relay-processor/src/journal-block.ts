@@ -1,9 +1,8 @@
 /** One block of the journal in memory: fragments as in the table, and the decoded readings of its newest ones. */
 import {
   emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, decodeJournal, type JournalWriter, type Readings,
-  type Rollup,
-  type TimeRange
-} from 'relay-common'
+  type Rollup, type TimeRange
+} from 'relay-rollups'
 
 export interface Fragment {
   readonly flush: number

@@ -4,7 +4,8 @@
  */
 import { once } from 'node:events'
 
-import type { JournalContent, PoolClient } from 'relay-common'
+import type { PoolClient } from 'relay-common'
+import type { JournalContent } from 'relay-rollups'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { copyStream, POSTGRES_EPOCH_MS } from './copy-rows.ts'

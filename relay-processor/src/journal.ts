@@ -1,6 +1,6 @@
 /**
  * The journal of a partition in the memory of its owner: readings added by flushes that are not in rows yet. The table
- * of the same name has the same rows (relay-common, `journal-row.ts`) for the next owner.
+ * of the same name has the same rows (relay-rollups, `journal-row.ts`) for the next owner.
  *
  *     flush ──fragment──▶ block ──merge: 16 fragments into one──▶ … ──compact: due──▶ rows, and what is newer stays
  *
@@ -10,7 +10,7 @@
 import {
   bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS,
   decodeJournal, type JournalContent, type Readings, type TimeRange
-} from 'relay-common'
+} from 'relay-rollups'
 
 import {
   addRollup, contentOfFragments, RecentReadings, writeReadings, writeRollups, type Fragment, type FragmentContent,

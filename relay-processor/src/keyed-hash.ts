@@ -12,7 +12,7 @@
  */
 import { randomFillSync } from 'node:crypto'
 
-import { ID_UNITS_MAX } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 
 /** Most hashed bytes of all parts of a name: three ids of UTF-16 units, with at most three bytes each. */
 export const HASHED_BYTES_MAX = 3 * 3 * ID_UNITS_MAX

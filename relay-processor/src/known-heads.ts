@@ -12,7 +12,7 @@
  * Hot path: 55 ns per event of 120 bytes including the series look-up; the scanner and its look-up by ids take 200 ns.
  * It allocates nothing and only uses flat arrays.
  */
-import { EVENT_BYTES_MAX, scanIsoTime, scanSeconds, scanValue, setBuffer, type ScannedEvent } from 'relay-common'
+import { EVENT_BYTES_MAX, scanIsoTime, scanSeconds, scanValue, setBuffer, type ScannedEvent } from 'relay-rollups'
 
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 

@@ -10,7 +10,7 @@
  * minutes and that time is not before `e`. Rows per minute would be sixty times as many for a device that is always
  * late.
  */
-import { bucketStartMs, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { bucketStartMs, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
 import type { Series } from './series-table.ts'
 

@@ -7,9 +7,8 @@
  *
  * One loop does everything in order; only the write of a flush runs beside it.
  */
-import {
-  RelayError, type ConsumerNews, type EventProducer, type PartitionOffsets, type Readiness, type Tracer
-} from 'relay-common'
+import { RelayError, type Readiness, type Tracer } from 'relay-common'
+import type { ConsumerNews, EventProducer, PartitionOffsets } from 'relay-event-log'
 
 import { Claims, type ClaimParts, type ClaimSettings } from './claims.ts'
 import { createDeadLetterSender } from './dead-letters.ts'

@@ -1,6 +1,6 @@
-import {
-  Counter, createCounterBy, createWeightedHistogram, deadLetterReasons, gapKinds, Gauge, Histogram, type Registry
-} from 'relay-common'
+import { Counter, createCounterBy, createWeightedHistogram, Gauge, Histogram, type Registry } from 'relay-common'
+import { deadLetterReasons } from 'relay-dead-letters'
+import { gapKinds } from 'relay-event-log'
 
 export type ProcessorMetrics = ReturnType<typeof createProcessorMetrics>
 

@@ -3,9 +3,9 @@
  * only its rollup.
  */
 import {
-  emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, mergeReadings, mergeRollup, sumReadings,
-  type Readings, type Rollup
-} from 'relay-common'
+  emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, mergeReadings, mergeRollup, sumReadings, type Readings,
+  type Rollup
+} from 'relay-rollups'
 
 import type { FlushRows } from './flush-rows.ts'
 import { EMPTY_ROW, unpackMinute } from './packed-row.ts'

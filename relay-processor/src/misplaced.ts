@@ -9,7 +9,7 @@
  */
 import {
   ByteReader, ByteWriter, decodeReadings, encodeReadings, MINUTE_MS, READINGS_ENCODED_MAX, type Readings
-} from 'relay-common'
+} from 'relay-rollups'
 
 import type { Arrivals } from './arrivals.ts'
 import type { SeriesTable } from './series-table.ts'

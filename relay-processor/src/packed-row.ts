@@ -1,5 +1,5 @@
 /**
- * Rollups and readings in memory between two flushes: the bytes of a row's body (relay-common, `rollup-row.ts`), for a
+ * Rollups and readings in memory between two flushes: the bytes of a row's body (relay-rollups, `rollup-row.ts`), for a
  * rollup followed by count, min and max, as a string with one character per byte.
  *
  * It is a string because V8 stores that in one piece of 16 bytes plus content; a typed array is an object, a buffer and
@@ -8,7 +8,7 @@
  */
 import {
   ByteReader, ByteWriter, decodeBody, decodeContent, emptyReadings, emptyRollup, type Rollup, type RowContent
-} from 'relay-common'
+} from 'relay-rollups'
 
 import type { StoredRow } from './store.ts'
 

@@ -1,4 +1,5 @@
-import { levels, MINUTE_MS, type RecordMark, type Topic } from 'relay-common'
+import type { RecordMark, Topic } from 'relay-event-log'
+import { levels, MINUTE_MS } from 'relay-rollups'
 
 import type { Appended } from './appended.ts'
 import { Arrivals } from './arrivals.ts'

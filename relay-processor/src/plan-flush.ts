@@ -5,9 +5,7 @@
  *     many readings of each series: a backlog     rows, and all of the journal with them
  *     few: a live fleet                           the journal; blocks that are due become rows
  */
-import {
-  bucketStartMs, deviceBlockOf, groupBlockOf, kindOfBlock, lateBlockOf, levels, MINUTE_MS
-} from 'relay-common'
+import { bucketStartMs, deviceBlockOf, groupBlockOf, kindOfBlock, lateBlockOf, levels, MINUTE_MS } from 'relay-rollups'
 
 import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
 import { addReadings } from './journal-block.ts'

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, reportProgram, splitGroup,
-  startHealthServer, warnOfCompaction, within, writeMetrics, writeOpenMetrics, type Database, type Logger,
-  type Readiness, type Running
+  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, reportProgram, startHealthServer, within,
+  writeMetrics, writeOpenMetrics, type Database, type Logger, type Readiness, type Running
 } from 'relay-common'
+import { openEventLog, splitGroup, warnOfCompaction } from 'relay-event-log'
 
 import type { ProcessorConfig } from './config.ts'
 import { createMeasure } from './measured.ts'

@@ -1,7 +1,8 @@
 /**
  * Progress and gaps in the database: how far each partition was read into the rollups, and who may move it (store.ts).
  */
-import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
+import type { Database, PoolClient } from 'relay-common'
+import type { EventLog, Topic } from 'relay-event-log'
 
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
 import { readStoredJournal } from './journal-rows.ts'

@@ -1,7 +1,7 @@
 /** Reads data of the store into memory: ids of series, and windows that settling will change. */
 import {
   cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, decodeJournal, type Readings
-} from 'relay-common'
+} from 'relay-rollups'
 
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'

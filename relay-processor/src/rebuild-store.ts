@@ -6,7 +6,9 @@
  *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
-import { levels, liftTimeLimits, type Database, type PoolClient, type Topic } from 'relay-common'
+import { liftTimeLimits, type Database, type PoolClient } from 'relay-common'
+import type { Topic } from 'relay-event-log'
+import { levels } from 'relay-rollups'
 
 import { compactAll } from './compact-all.ts'
 import { readStoredJournal, writeJournal } from './journal-rows.ts'

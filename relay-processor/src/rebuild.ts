@@ -15,10 +15,11 @@
  */
 import { randomUUID } from 'node:crypto'
 
+import { createMetrics, RelayError, type Database } from 'relay-common'
 import {
-  bucketStartMs, catchUp, createMetrics, DAY_MS, levels, readNextOffsets, RelayError, waitForPartitions,
-  type ConsumerNews, type Database, type EventConsumer, type EventLog, type EventRules, type RecordSet, type Topic
-} from 'relay-common'
+  catchUp, waitForPartitions, type ConsumerNews, type EventConsumer, type EventLog, type RecordSet, type Topic
+} from 'relay-event-log'
+import { bucketStartMs, DAY_MS, levels, readNextOffsets, type EventRules } from 'relay-rollups'
 
 import { systemClock } from './clock.ts'
 import { Flusher } from './flush.ts'

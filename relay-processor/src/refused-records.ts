@@ -2,7 +2,8 @@
  * Records whose validity depends on the time of reading: an event from the future was refused, but would be accepted
  * now. A later read uses the dead letters to decide.
  */
-import { decodeDeadLetter, type EventLog, type RecordSet } from 'relay-common'
+import { decodeDeadLetter } from 'relay-dead-letters'
+import type { EventLog, RecordSet } from 'relay-event-log'
 
 /** Offsets by partition. */
 export type OffsetSets = ReadonlyMap<number, ReadonlySet<bigint>>

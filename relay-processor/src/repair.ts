@@ -10,7 +10,9 @@
  * The right column is what a crash after the step leaves behind. Days are repaired one by one, so nobody waits longer
  * than for a day. The event log is not needed, so it works for days that the log no longer holds.
  */
-import { createMetrics, DAY_MS, levels, minuteLevel, RelayError, type Database, type Topic } from 'relay-common'
+import { createMetrics, RelayError, type Database } from 'relay-common'
+import type { Topic } from 'relay-event-log'
+import { DAY_MS, levels, minuteLevel } from 'relay-rollups'
 
 import { systemClock } from './clock.ts'
 import { Flusher } from './flush.ts'

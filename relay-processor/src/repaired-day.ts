@@ -1,5 +1,5 @@
 /** A day that is repaired: its live minutes before, and the rebuilt ones after (repair.ts). */
-import { DAY_MS, dayLevel, decodeBody, levels, minuteLevel, type Level, type Readings } from 'relay-common'
+import { DAY_MS, dayLevel, decodeBody, levels, minuteLevel, type Level, type Readings } from 'relay-rollups'
 
 import type { ReturnedReadings } from './store.ts'
 import type { RebuildSession } from './swap-rebuilt.ts'

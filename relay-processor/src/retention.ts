@@ -2,11 +2,10 @@
  * Maintenance of the rollup tables in small steps: drops partitions past their retention, deletes rows past it in other
  * partitions, and merges small partitions of past years. Several processors may do it at once. Each step is a
  * transaction, so a kill leaves nothing half done. Functions of migration 0016 decide what a step drops, deletes or
- * merges (`drop_old_rollups` …); `setRetention` (relay-common, `retention.ts`) stores how long each level is kept.
+ * merges (`drop_old_rollups` …); `setRetention` (relay-rollups, `retention.ts`) stores how long each level is kept.
  */
-import {
-  findRetentionDifferences, HOUR_MS, maySetRetention, setRetention, type Database, type Logger
-} from 'relay-common'
+import type { Database, Logger } from 'relay-common'
+import { findRetentionDifferences, HOUR_MS, maySetRetention, setRetention } from 'relay-rollups'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { ProcessorConfig } from './config.ts'

@@ -1,6 +1,4 @@
-import {
-  isConnectionError, isTimeout, RelayError, traceFields, type Logger, type TraceContext
-} from 'relay-common'
+import { isConnectionError, isTimeout, RelayError, traceFields, type Logger, type TraceContext } from 'relay-common'
 
 import type { Clock } from './clock.ts'
 import type { ProcessorMetrics } from './metrics.ts'

@@ -1,9 +1,8 @@
 /** Rollups in the database: rows are read back by key and written in batches; missing partitions are created. */
 import { once } from 'node:events'
 
-import {
-  deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient
-} from 'relay-common'
+import type { Database, PoolClient } from 'relay-common'
+import { deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Level } from 'relay-rollups'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'

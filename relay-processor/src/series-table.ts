@@ -3,7 +3,7 @@
  * hot path. Open addressing with linear probing. The hash covers all three, so that a device in 20,000 zones gets as
  * many slots. It is keyed, so that nobody can choose names that collide (`keyed-hash.ts`).
  */
-import { HOUR_MS, MINUTE_MS, type Names } from 'relay-common'
+import { HOUR_MS, MINUTE_MS, type Names } from 'relay-rollups'
 
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { KnownHeads } from './known-heads.ts'

@@ -11,9 +11,7 @@
  * settled one by one, with one minute, hour and day unpacked at a time. Once time has passed them, they are written,
  * and only their bytes remain.
  */
-import {
-  bucketStartMs, emptyReadings, emptyRollup, levels, mergeRollup, MINUTE_MS, type Rollup
-} from 'relay-common'
+import { bucketStartMs, emptyReadings, emptyRollup, levels, mergeRollup, MINUTE_MS, type Rollup } from 'relay-rollups'
 
 import { LateCounts, type LateCount } from './late-counts.ts'
 import type { Arrivals } from './arrivals.ts'

@@ -1,8 +1,9 @@
 /** The work of one thread of a processor: a line over its share of the partitions, with its own resources. */
 import {
-  instanceName, keepMsOf, levels, openTracer, splitList, type ConsumerSettings, type Database, type EventLog,
-  type JoinGroup, type Logger, type MetricValues, type Readiness, type Registry
+  instanceName, openTracer, splitList, type Database, type Logger, type MetricValues, type Readiness, type Registry
 } from 'relay-common'
+import type { ConsumerSettings, EventLog, JoinGroup } from 'relay-event-log'
+import { keepMsOf, levels } from 'relay-rollups'
 
 import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'

@@ -14,7 +14,9 @@
  * A call that throws has had no effect that its caller must undo, and may be repeated. The error code decides whether
  * to retry (retry.ts).
  */
-import type { GapKind, Level, RecordMark, RollupRow, Span, Topic } from 'relay-common'
+import type { Span } from 'relay-common'
+import type { GapKind, RecordMark, Topic } from 'relay-event-log'
+import type { Level, RollupRow } from 'relay-rollups'
 
 import type { Homes } from './home.ts'
 

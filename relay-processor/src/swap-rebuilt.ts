@@ -2,7 +2,8 @@
  * Compares rebuilt rows with the live ones, and swaps them, in the transaction that has the lock (rebuild-store.ts).
  * Equal rows stay as they are.
  */
-import { levels, MINUTE_MS, RelayError, type Database, type PoolClient } from 'relay-common'
+import { RelayError, type Database, type PoolClient } from 'relay-common'
+import { levels, MINUTE_MS } from 'relay-rollups'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
 import { writeMisplaced } from './homes.ts'

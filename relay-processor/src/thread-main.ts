@@ -2,10 +2,10 @@
 import { workerData, type MessagePort } from 'node:worker_threads'
 
 import {
-  createLogger, createMetrics, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues,
-  type PlainError,
+  createLogger, createMetrics, linkThread, openDatabase, toPlainError, type MetricValues, type PlainError,
   type Readiness
 } from 'relay-common'
+import { groupOver, openEventLog } from 'relay-event-log'
 
 import type { ProcessorConfig } from './config.ts'
 import { openShare, type ThreadShare } from './share.ts'

@@ -5,9 +5,8 @@
  */
 import { MessageChannel, Worker } from 'node:worker_threads'
 
-import {
-  fromPlainError, linkThread, RelayError, serveGroup, within, type JoinGroup, type PlainError
-} from 'relay-common'
+import { fromPlainError, linkThread, RelayError, within, type PlainError } from 'relay-common'
+import { serveGroup, type JoinGroup } from 'relay-event-log'
 
 import type { ProcessorConfig } from './config.ts'
 import type { ThreadShare } from './share.ts'

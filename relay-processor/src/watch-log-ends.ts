@@ -1,5 +1,6 @@
 /** Polls the ends of the event log: they give the lag, and detect an unreachable log. */
-import type { EventLog, Logger } from 'relay-common'
+import type { Logger } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import type { Line } from './line.ts'
 

@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict'
 
-import { bucketStartMs, levels, type Readings } from 'relay-common'
+import { bucketStartMs, levels, type Readings } from 'relay-rollups'
 
 import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
 

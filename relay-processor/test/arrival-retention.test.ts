@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, DAY_MS, type Database } from 'relay-common'
+import { createLogger, type Database } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { readProcessorConfig } from '../src/config.ts'
 import { startRetention } from '../src/retention.ts'
 

@@ -7,8 +7,8 @@ import { pino } from 'pino'
 import { createMetrics, type Logger } from 'relay-common'
 
 import { openOutbox } from '../../relay-api/src/ingest/outbox.ts'
-import { KafkaClient } from '../../relay-common/src/event-log/kafka/client.ts'
-import { until } from '../../test-support/until.ts'
+import { KafkaClient } from '../../relay-event-log/src/kafka/client.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
 import { openSite, type Site } from './support/open-processor.ts'
 

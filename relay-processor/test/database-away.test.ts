@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import { createLogger } from 'relay-common'
 import { startProcessor } from '../src/processor.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { makeEvents, openSite, send, settled } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Admin, ConfigResourceTypes, IncrementalAlterConfigOperationTypes } from '@platformatic/kafka'
 import getPort from 'get-port'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readDeadLetters } from './support/read-dead-letters.ts'
 import { readWindows, recompute } from './support/recompute.ts'

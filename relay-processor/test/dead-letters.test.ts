@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import {
-  createLogger, deadLetterReasons, EVENT_BYTES_MAX, ingestReasons, type DeadLetterReason, type DeviceEvent,
-  type LoggedRecord
-} from 'relay-common'
+import { createLogger } from 'relay-common'
+import { deadLetterReasons, ingestReasons, type DeadLetterReason } from 'relay-dead-letters'
+import type { LoggedRecord } from 'relay-event-log'
+import { EVENT_BYTES_MAX, type DeviceEvent } from 'relay-rollups'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled } from './support/open-processor.ts'
 import { readDeadLetters } from './support/read-dead-letters.ts'

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import {
   bucketStartMs, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
   roundSum, sumReadings, type Readings, type Rollup
-} from 'relay-common'
-import { anyValues } from '../../relay-common/test/support/values.ts'
+} from 'relay-rollups'
+import { anyValues } from 'relay-test-support/values.ts'
 import { FlushRows } from '../src/flush-rows.ts'
 import { EMPTY_ROW, packStored, unpackMinute, unpackRollup } from '../src/packed-row.ts'
 import { SeriesTable } from '../src/series-table.ts'

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import { createLogger } from 'relay-common'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { noteAppended, type Appended } from '../src/appended.ts'
 import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled } from './support/open-processor.ts'

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { MINUTE_MS, type DeviceEvent } from 'relay-common'
-import { until } from '../../test-support/until.ts'
+import { MINUTE_MS, type DeviceEvent } from 'relay-rollups'
+import { until } from 'relay-test-support/until.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { openClassicKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { until } from '../../test-support/until.ts'
+import { openClassicKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 

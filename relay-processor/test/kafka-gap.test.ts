@@ -5,9 +5,10 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { Admin } from '@platformatic/kafka'
 
-import { createLogger, type DeviceEvent } from 'relay-common'
-import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
-import { until } from '../../test-support/until.ts'
+import { createLogger } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
+import { openTcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor, type Processor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'

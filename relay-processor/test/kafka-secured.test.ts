@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { openSecuredKafka, PASSWORD, USER } from '../../relay-common/test/support/secured-kafka.ts'
+import { openSecuredKafka, PASSWORD, USER } from 'relay-test-support/secured-kafka.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
 
 test('events pass a broker with TLS and a login, and its password is in no log', { timeout: 120_000 }, async t => {

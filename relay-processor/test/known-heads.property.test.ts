@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { createScannedEvent, scanEvent } from 'relay-common'
-import { Chance } from '../../test-support/chance.ts'
+import { createScannedEvent, scanEvent } from 'relay-rollups'
+import { Chance } from 'relay-test-support/chance.ts'
 import { KnownHeads } from '../src/known-heads.ts'
 
 interface Sent { readonly key: string, readonly text: string }

@@ -6,9 +6,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { createLogger, partitionOf, type DeviceEvent } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { partitionOf } from 'relay-event-log'
+import type { DeviceEvent } from 'relay-rollups'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'

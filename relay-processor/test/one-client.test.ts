@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, type DeviceEvent } from 'relay-common'
-import { until } from '../../test-support/until.ts'
+import { createLogger } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
 import { encode, openSite, settled, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'

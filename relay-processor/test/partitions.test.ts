@@ -3,12 +3,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { createLogger, DAY_MS, openDatabase } from 'relay-common'
+import { createLogger, openDatabase } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import {
-  readContent, readPartitions, WEEK_MS, writeOldPartitions
-} from '../../relay-common/test/support/rollup-partitions.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { readContent, readPartitions, WEEK_MS, writeOldPartitions } from 'relay-test-support/rollup-partitions.ts'
 import { readProcessorConfig } from '../src/config.ts'
 import { Folder } from '../src/fold.ts'
 import { startRetention } from '../src/retention.ts'

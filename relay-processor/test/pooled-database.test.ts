@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 import { createLogger } from 'relay-common'
 
-import { behindPgbouncer, startPgbouncer } from '../../relay-common/test/support/local-pgbouncer.ts'
+import { behindPgbouncer, startPgbouncer } from 'relay-test-support/local-pgbouncer.ts'
 import { startProcessor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { CrashWay } from './support/crash-thread.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'

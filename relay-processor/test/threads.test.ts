@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { createLogger, RelayError } from 'relay-common'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 

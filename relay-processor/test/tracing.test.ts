@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 
-import { createLogger, formatTraceparent, type DeviceEvent } from 'relay-common'
-import { openOtlpReceiver, type ReceivedSpan } from '../../test-support/otlp-receiver.ts'
-import { until } from '../../test-support/until.ts'
+import { createLogger, formatTraceparent } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
+import { openOtlpReceiver, type ReceivedSpan } from 'relay-test-support/otlp-receiver.ts'
+import { until } from 'relay-test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
 import { killBeforeCommit } from './support/kill-before-commit.ts'
 import { encode, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, type PartitionOffsets } from 'relay-common'
+import { createLogger } from 'relay-common'
+import type { PartitionOffsets } from 'relay-event-log'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { watchLogEnds } from '../src/watch-log-ends.ts'
 
 const INTERVAL_MS = 5

@@ -2,9 +2,9 @@
  * Settings of the simulator: environment variables, also as command line options. An option takes precedence over its
  * variable, and has its meaning, default and check.
  */
-import {
-  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, RelayError, splitList
-} from 'relay-common'
+import { databaseSettings, healthPort, programSettings, readConfig, RelayError, splitList } from 'relay-common'
+import { eventLogSettings } from 'relay-event-log'
+import { eventSettings } from 'relay-rollups'
 import { Command, Option } from 'commander'
 import { Type, type Static, type TSchemaOptions } from 'typebox'
 

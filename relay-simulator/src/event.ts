@@ -1,4 +1,4 @@
-import type { ProducedRecord } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
 
 import type { Device } from './fleet.ts'
 import { valueAt } from './value.ts'

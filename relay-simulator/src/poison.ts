@@ -1,4 +1,5 @@
-import { EVENT_BYTES_MAX, ID_UNITS_MAX, type ProducedRecord, type RejectedReason } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
+import { EVENT_BYTES_MAX, ID_UNITS_MAX, type RejectedReason } from 'relay-rollups'
 
 import { eventTextAt } from './event.ts'
 import type { Device } from './fleet.ts'

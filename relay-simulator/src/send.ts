@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { errorCodes, RelayError, type EventLog, type Logger } from 'relay-common'
+import { errorCodes, RelayError, type Logger } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import type { SimulatorMetrics } from './metrics.ts'
 import { sentKinds, type Batch } from './timeline.ts'

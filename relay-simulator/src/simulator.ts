@@ -1,8 +1,7 @@
 /** Composes the simulator: opens its parts in order, and closes them in reverse. */
-import {
-  createProcessMetrics, eventLogKind, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog,
-  type Logger, type Running
-} from 'relay-common'
+import { createProcessMetrics, migrate, openDatabase, startHealthServer, type Logger, type Running } from 'relay-common'
+import { eventLogKind, openEventLog, type EventLog } from 'relay-event-log'
+import { HOUR_MS } from 'relay-rollups'
 
 import type { SimulatorConfig } from './config.ts'
 import { Fleet } from './fleet.ts'

@@ -8,7 +8,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import type { EventLog, Logger } from 'relay-common'
+import type { Logger } from 'relay-common'
+import type { EventLog } from 'relay-event-log'
 
 import { sendBackfill } from './backfill.ts'
 import { HISTORY_FIRST_EVENTS_MAX } from './config.ts'

@@ -10,7 +10,7 @@
  *
  * Only postponed events exist as objects: the position in the fleet's ticks is the queue.
  */
-import type { ProducedRecord } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
 
 import { recordAt } from './event.ts'
 import { lateBy, poisonWith, repeatedAfter, type FaultShares } from './faults.ts'

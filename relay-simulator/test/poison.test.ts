@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { decodeEvent, rejectedReasons, type EventRules } from 'relay-common'
+import { decodeEvent, rejectedReasons, type EventRules } from 'relay-rollups'
 
 import { eventTextAt, recordAt } from '../src/event.ts'
 import { Fleet } from '../src/fleet.ts'

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger, type DeviceEvent } from 'relay-common'
+import { createLogger } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { readSimulatorConfig } from '../src/config.ts'
 import { Fleet } from '../src/fleet.ts'
 import { startSimulator } from '../src/simulator.ts'

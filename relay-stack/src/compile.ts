@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 
 /** Main files only print the version here; files that they load later are listed as well. */
 const files = [
-  'simulator/src/main.ts', 'processor/src/main.ts', 'api/src/main.ts', 'common/src/event-log/kafka/kafka.ts'
+  'simulator/src/main.ts', 'processor/src/main.ts', 'api/src/main.ts', 'event-log/src/kafka/kafka.ts'
 ]
 const LOWEST_PRIORITY = 19
 const urls = files.map(it => new URL(`../../relay-${it}`, import.meta.url))

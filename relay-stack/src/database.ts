@@ -4,10 +4,11 @@
  */
 import { join } from 'node:path'
 
+import { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret, type DatabaseLogin } from 'relay-access'
 import {
-  allowLogin, createLogger, databaseLogins, databaseSettings, databaseUserOf, keepPassword, migrate, openDatabase,
-  readConfig, RelayError, retentionSettings, scramSecret, setRetention, type Database, type DatabaseLogin
+  createLogger, databaseSettings, migrate, openDatabase, readConfig, RelayError, type Database
 } from 'relay-common'
+import { retentionSettings, setRetention } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import { ensureDatabase, FIRST_PASSWORD, type LocalPostgres } from './postgres.ts'

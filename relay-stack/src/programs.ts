@@ -1,7 +1,7 @@
 /** The programs with their settings, and the history of the simulated fleet. */
 import { join } from 'node:path'
 
-import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-common'
+import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-access'
 import { HISTORY_FIRST_EVENTS_MAX } from 'relay-simulator/config'
 
 import { chooseHistoryMs, startBackfill } from './backfill.ts'

@@ -1,5 +1,6 @@
 /** The servers of the programs: PostgreSQL and the event log, unless others are configured. */
-import { createLogger, type DatabaseLogin } from 'relay-common'
+import type { DatabaseLogin } from 'relay-access'
+import { createLogger } from 'relay-common'
 
 import type { StackContext } from './context.ts'
 import { keepPasswords, loginSettings, ownerSettings, prepareDatabase } from './database.ts'

@@ -3,7 +3,8 @@
  *
  *     settings of the fleet -> loopback, data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
-import { splitList, publishLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN } from 'relay-access'
+import { splitList, publishLocalStack } from 'relay-common'
 
 import { compilePrograms } from './compile.ts'
 import type { StackContext } from './context.ts'

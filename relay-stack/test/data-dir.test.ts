@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
 import { publishLocalStack } from 'relay-common'
+import { until } from 'relay-test-support/until.ts'
 
 import { openDataDir, stackOn } from '../src/data-dir.ts'
 import { fullDisk } from '../src/disk.ts'

@@ -7,14 +7,13 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import {
-  createLogger, databaseSettings, openDatabase, openEventLog, readConfig, type Database, type EventLog
-} from 'relay-common'
+import { createLogger, databaseSettings, openDatabase, readConfig, type Database } from 'relay-common'
+import { openEventLog, type EventLog } from 'relay-event-log'
 import { Type } from 'typebox'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { createRandom } from '../../test-support/chance.ts'
-import { until } from '../../test-support/until.ts'
+import { createRandom } from 'relay-test-support/chance.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import {
   createKnownEvents, DAY_MS, DAYS, deviceTypes, LATE_MAX_MS, START_MS, type KnownEvents
 } from './support/known-events.ts'

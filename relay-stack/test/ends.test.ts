@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { suite, test } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import {
   assertStops, killAll, makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess
 } from './support/stack-process.ts'

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 
 import getPort from 'get-port'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { ask } from './support/expected.ts'
 import { makeDataDir, onFreePorts, runningOn, startStackProcess } from './support/stack-process.ts'
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { openDataDir } from '../src/data-dir.ts'
 import { holdFolder } from '../src/folder-hold.ts'
 import { commandLineOf } from '../src/process-table.ts'

@@ -8,9 +8,10 @@ import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
-import { createLogger, openKafkaEventLog, type EventLog } from 'relay-common'
+import { createLogger } from 'relay-common'
+import { openKafkaEventLog, type EventLog } from 'relay-event-log'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { findJava, kafkaTool, startKafka, type LocalKafkaSettings } from '../src/kafka.ts'
 import { classArchivePath, run } from '../src/kafka-install.ts'
 

@@ -5,17 +5,15 @@ import { test } from 'node:test'
 
 import getPort from 'get-port'
 import { connectAsync } from 'mqtt'
-import {
-  createLogger, DAY_MS, findRetentionDifferences, maySetRetention, openDatabase, openEventLog, setRetention,
-  type Database
-} from 'relay-common'
-
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { createLogger, openDatabase, type Database } from 'relay-common'
+import { openEventLog } from 'relay-event-log'
+import { DAY_MS, findRetentionDifferences, maySetRetention, setRetention } from 'relay-rollups'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { startApi } from '../../relay-api/src/app.ts'
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 
 const log = createLogger('test', 'silent')
 

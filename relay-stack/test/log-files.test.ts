@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { followLog, openLogFiles, readableLine, readLastLines } from '../src/log-files.ts'
 
 suite('logs of the parts', () => {

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { until } from '../../test-support/until.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import { makeDataDir, onFreePorts, runningOn, startStackProcess, type StackProcess } from './support/stack-process.ts'
 
 const kafkaCache = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))

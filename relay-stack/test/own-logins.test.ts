@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { suite, test } from 'node:test'
 
 import getPort from 'get-port'
-import { createLogger, databaseSettings, databaseUserOf, openDatabase, readConfig, type Database } from 'relay-common'
+import { databaseUserOf } from 'relay-access'
+import { createLogger, databaseSettings, openDatabase, readConfig, type Database } from 'relay-common'
 import { Type } from 'typebox'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { ensureDatabase, startPostgres } from '../src/postgres.ts'
 import { makeDataDir, onFreePorts, startStackProcess, type StackProcess } from './support/stack-process.ts'
 

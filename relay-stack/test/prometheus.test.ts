@@ -9,9 +9,9 @@ import { promisify } from 'node:util'
 
 import getPort from 'get-port'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
-import { until } from '../../test-support/until.ts'
+import { endProgram, skipWithout } from 'relay-test-support/debian-tool.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-process.ts'
 
 const run = promisify(execFile)

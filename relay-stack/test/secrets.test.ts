@@ -9,12 +9,12 @@ import { join } from 'node:path'
 import { suite, test } from 'node:test'
 
 import getPort from 'get-port'
-import { allowLogin, databaseUserOf } from 'relay-common'
+import { allowLogin, databaseUserOf } from 'relay-access'
 
-import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { openSecuredKafka, PASSWORD, USER } from '../../relay-common/test/support/secured-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { openSecuredKafka, PASSWORD, USER } from 'relay-test-support/secured-kafka.ts'
 import { logInService, type Tokens } from '../../relay-issuer/test/support/log-in.ts'
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { assertNoSecret, commandLinesOf, makeSecret, startWatched, whenReady } from './support/secrets.ts'
 import { makeDataDir, onFreePorts, runningOn, startByNpm } from './support/stack-process.ts'
 

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { canRunKafka } from '../../relay-common/test/support/local-kafka.ts'
-import { until } from '../../test-support/until.ts'
+import { canRunKafka } from 'relay-test-support/local-kafka.ts'
+import { until } from 'relay-test-support/until.ts'
 import { commandLineOf } from '../src/process-table.ts'
 import { ask, expectedAnswer, rangeOf } from './support/expected.ts'
 import {

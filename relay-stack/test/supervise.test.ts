@@ -4,7 +4,7 @@ import { suite, test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { until } from '../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { judgeDeath, supervise, type Observer, type RunningPart, type Verdict } from '../src/supervise.ts'
 
 suite('judging a death', () => {

@@ -2,7 +2,7 @@
  * The right answers, by a plain computation over all readings, each counted once: no index, no rollup, no code of
  * Relay. And whether an answer is right.
  */
-import { HOUR_MS } from 'relay-common'
+import { HOUR_MS } from 'relay-rollups'
 
 import type { Answer, AnswerRow, BenchmarkQuery, RangeQuery, Selection } from './queries.ts'
 import { TOP } from './queries.ts'

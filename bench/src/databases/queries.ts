@@ -1,7 +1,7 @@
 /** Queries to all databases: of random devices, zones and types, the same in every run. */
-import { DAY_MS, HOUR_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
-import { createRandom } from '../../../test-support/chance.ts'
+import { createRandom } from 'relay-test-support/chance.ts'
 import type { Stored } from './readings.ts'
 
 export interface Selection {

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
 import { readingTimeMs } from '../history-fleet.ts'
 import { readUsage } from '../process-usage.ts'

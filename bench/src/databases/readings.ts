@@ -4,9 +4,9 @@
  *
  *     startMs ──── history ──── tailMs ── last hour, with resends and late readings ── endMs
  */
-import { DAY_MS, HOUR_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS } from 'relay-rollups'
 
-import { createRandom } from '../../../test-support/chance.ts'
+import { createRandom } from 'relay-test-support/chance.ts'
 import { createFleet, fillHour, readingTimeMs, type FleetDevice } from '../history-fleet.ts'
 
 export interface StoredSettings {

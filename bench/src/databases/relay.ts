@@ -3,7 +3,8 @@
  * processor, and queries go to the API.
  */
 import getPort from 'get-port'
-import type { Database, ProducedRecord } from 'relay-common'
+import type { Database } from 'relay-common'
+import type { ProducedRecord } from 'relay-event-log'
 
 import { createTopic } from '../backlog.ts'
 import { TOPIC, TOKEN, UNLIMITED } from '../freshness.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { parse, parseAllDocuments } from 'yaml'
 
-import { run } from '../../../test-support/install-once.ts'
+import { run } from 'relay-test-support/install-once.ts'
 import { helm, kubernetesValidate, type Tool } from '../../kubernetes/tools.ts'
 import { ROOT } from './dockerfile.ts'
 

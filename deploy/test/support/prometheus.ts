@@ -7,8 +7,8 @@ import { join } from 'node:path'
 
 import getPort from 'get-port'
 
-import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
-import { until } from '../../../test-support/until.ts'
+import { endProgram, skipWithout } from 'relay-test-support/debian-tool.ts'
+import { until } from 'relay-test-support/until.ts'
 import { renderRules } from '../../monitoring/render.ts'
 
 const host = '127.0.0.1'

@@ -12,9 +12,9 @@ import type { TestContext } from 'node:test'
 
 import { isRunning } from 'relay-common'
 
-import { hang } from '../../../test-support/hang.ts'
-import { whyNoSmallDisk } from '../../../test-support/small-disk.ts'
-import { until } from '../../../test-support/until.ts'
+import { hang } from 'relay-test-support/hang.ts'
+import { whyNoSmallDisk } from 'relay-test-support/small-disk.ts'
+import { until } from 'relay-test-support/until.ts'
 import { faultAlarms, type FaultAlarms, type FaultName } from '../../monitoring/fault-alarms.ts'
 import { openWatchedSite, type WatchedSite } from './watched-site.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Fault } from '../fault.ts'
 import { readEnds, readProgress } from '../site.ts'
 

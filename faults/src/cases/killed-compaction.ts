@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { dayLevel } from 'relay-common'
+import { dayLevel } from 'relay-rollups'
 
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Fault } from '../fault.ts'
 
 /**

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { findOwner } from '../../../relay-stack/src/postgres-user.ts'
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { killTree, sendSignal } from '../signals.ts'
 
 const run = promisify(execFile)

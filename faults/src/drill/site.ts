@@ -11,14 +11,13 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 import getPort from 'get-port'
-import {
-  createLogger, openDatabase, openKafkaEventLog, splitList, type Database, type ProducedRecord
-} from 'relay-common'
+import { createLogger, openDatabase, splitList, type Database } from 'relay-common'
+import { openKafkaEventLog, type ProducedRecord } from 'relay-event-log'
 
 import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
-import { Chance } from '../../../test-support/chance.ts'
-import { openTcpProxy, type TcpProxy } from '../../../test-support/tcp-proxy.ts'
-import { until } from '../../../test-support/until.ts'
+import { Chance } from 'relay-test-support/chance.ts'
+import { openTcpProxy, type TcpProxy } from 'relay-test-support/tcp-proxy.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { CheckedSite } from '../check.ts'
 import { EventSource } from '../events.ts'
 import { startKafkaCluster, type KafkaCluster } from '../kafka-cluster.ts'

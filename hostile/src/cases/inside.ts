@@ -2,9 +2,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import {
-  createLogger, databaseSettings, databaseUserOf, openDatabase, readConfig, type DatabaseLogin
-} from 'relay-common'
+import { databaseUserOf, type DatabaseLogin } from 'relay-access'
+import { createLogger, databaseSettings, openDatabase, readConfig } from 'relay-common'
 import { Type } from 'typebox'
 
 import type { Attack } from '../attack.ts'

@@ -1,9 +1,9 @@
 /** What stays: new series, zones, partitions, kept answers, names that collide. The last of the suite. */
 import { gzipSync } from 'node:zlib'
 
-import { DAY_MS } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
-import type { Chance } from '../../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 import { OWN_PREFIX, OWN_ZONE, type Attack } from '../attack.ts'
 import { eventOf, type Attacker } from '../attacker.ts'
 import type { Site } from '../site.ts'

@@ -7,7 +7,8 @@
  * its keys without us. A verified token is cached for half a minute.
  */
 import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
-import { isScope, RelayError, type Grants, type Scope } from 'relay-common'
+import { isScope, type Grants, type Scope } from 'relay-access'
+import { RelayError } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
 import type { Identified, Identifier, Principal } from './principal.ts'

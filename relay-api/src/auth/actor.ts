@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { Actor } from 'relay-common'
+import type { Actor } from 'relay-access'
 
 /** Who acts by a request, for the audit log. */
 export function actorOf (request: FastifyRequest): Actor {

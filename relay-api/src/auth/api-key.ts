@@ -1,8 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 
-import {
-  findApiKeys, hashSecret, looksLikeApiKey, parseApiKey, RelayError, touchApiKeys, type Database, type StoredApiKey
-} from 'relay-common'
+import { findApiKeys, hashSecret, looksLikeApiKey, parseApiKey, touchApiKeys, type StoredApiKey } from 'relay-access'
+import { RelayError, type Database } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
 import { isAway } from '../guarded-database.ts'

@@ -9,7 +9,8 @@
  * Refusals go to the audit log with their reasons, which callers do not get.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { RelayError, type Scope } from 'relay-common'
+import type { Scope } from 'relay-access'
+import { RelayError } from 'relay-common'
 
 import { refusalOf, type LogRefusal } from './refusal-log.ts'
 import type { Gate, Passed } from './gate.ts'

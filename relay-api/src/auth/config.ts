@@ -1,4 +1,5 @@
-import { KEY_ENVIRONMENT_PATTERN, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+import { KEY_ENVIRONMENT_PATTERN, WELL_KNOWN_TOKEN } from 'relay-access'
+import { RelayError, splitList } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { asymmetricAlgorithms, type AccessTokenSettings } from './access-token.ts'

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 
-import { everything, scopes } from 'relay-common'
+import { everything, scopes } from 'relay-access'
 
 import type { Identifier } from './principal.ts'
 

@@ -1,4 +1,4 @@
-import type { Grants, Scope } from 'relay-common'
+import type { Grants, Scope } from 'relay-access'
 
 /** The caller of a request, with its permissions. */
 export interface Principal {

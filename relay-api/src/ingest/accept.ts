@@ -7,11 +7,13 @@
  *       └───────────────────────┴───────────────────────┴──▶ decodeEvent ──▶ taken; maybeNew if it may create a series or zone
  *                                                                  └──▶ refused
  */
+import { claimFault, foreignField, isLimited, type EventGrants } from 'relay-access'
+import { ingestReasons } from 'relay-dead-letters'
+import type { ProducedRecord } from 'relay-event-log'
 import {
-  claimFault, createScannedEvent, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, isLimited, oldestTakenMs,
-  rejectedReasons, scanEvent, type DeviceEvent, type EventGrants, type EventRules, type FieldName, type ProducedRecord,
-  type ScannedEvent
-} from 'relay-common'
+  createScannedEvent, decodeEvent, EVENT_BYTES_MAX, oldestTakenMs, rejectedReasons, scanEvent, type DeviceEvent,
+  type EventRules, type FieldName, type ScannedEvent
+} from 'relay-rollups'
 
 import { excessOf, isSurelySimple } from './complexity.ts'
 

@@ -1,4 +1,5 @@
-import { eventLogConnectionSettings, eventSettings, retentionSettings } from 'relay-common'
+import { eventLogConnectionSettings } from 'relay-event-log'
+import { eventSettings, retentionSettings } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 const MIB = 1024 * 1024

@@ -9,11 +9,13 @@
  */
 import { createHash } from 'node:crypto'
 
+import type { EventGrants } from 'relay-access'
 import {
-  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, decodeClaims, RelayError, splitList,
-  toDeadLetterRecord, type Database, type EventGrants,
-  type EventRules, type ForWhom, type Logger, type ProducedRecord, type Registry
+  Counter, Gauge, RelayError, splitList, type Database, type ForWhom, type Logger, type Registry
 } from 'relay-common'
+import { deadLetterReasons, toDeadLetterRecord } from 'relay-dead-letters'
+import type { ProducedRecord } from 'relay-event-log'
+import { EVENT_BYTES_MAX, isId, keepMsOf, decodeClaims, type EventRules } from 'relay-rollups'
 
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 
-import { ID_UNITS_MAX, type ScannedEvent } from 'relay-common'
+import { ID_UNITS_MAX, type ScannedEvent } from 'relay-rollups'
 
 /** A power of two. One million series, the devices of a large site, take 8 MB. */
 const SERIES_MAX = 2 ** 20

@@ -10,13 +10,13 @@
  *
  *     the login is in progress | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
  *
- * A client may leave a will with its CONNECT: a message that is handled as its last one. It is dropped if the client
- * says goodbye, loses its permission, or if we close the connection.
+ * A will is the last message of a client, unless it says goodbye, loses its permission, or we close the connection.
  */
 import type { Socket } from 'node:net'
 
 import type { IConnectPacket, IPublishPacket, Packet } from 'mqtt-packet'
-import { EVENT_BYTES_MAX, type RelayError } from 'relay-common'
+import type { RelayError } from 'relay-common'
+import { EVENT_BYTES_MAX } from 'relay-rollups'
 
 import type { LogIn } from '../auth/authenticate.ts'
 import type { Budgets } from '../budgets/budgets.ts'

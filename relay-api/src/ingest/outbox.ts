@@ -15,10 +15,11 @@
 import { setImmediate } from 'node:timers'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 
+import { RelayError, within, type Database, type Logger, type Registry } from 'relay-common'
 import {
-  eventLogKind, openEventLog, RelayError, warnOfCompaction, within, type Database, type EventLog, type EventLogConfig,
-  type EventProducer, type Logger, type ProducedRecord, type Registry, type Topic
-} from 'relay-common'
+  eventLogKind, openEventLog, warnOfCompaction, type EventLog, type EventLogConfig, type EventProducer,
+  type ProducedRecord, type Topic
+} from 'relay-event-log'
 
 import { openBreaker } from '../breaker.ts'
 

@@ -11,7 +11,8 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-import { within, type Database, type DeviceEvent, type Logger } from 'relay-common'
+import { within, type Database, type Logger } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 import { LruMap } from 'toad-cache'
 
 import type { Budgets } from '../budgets/budgets.ts'

@@ -5,7 +5,8 @@
  * Partitions are cut as in `make_rollup_partition`: by weeks for recent time, by years (of 364 days) for older time,
  * without overlapping another.
  */
-import { DAY_MS, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { DAY_MS } from 'relay-rollups'
 
 /** Events of the last month are late; older ones are backfills. */
 const RECENT_MS = 35 * DAY_MS

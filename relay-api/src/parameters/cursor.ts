@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 
-import { RelayError, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { YEAR_0_MS, YEAR_10000_MS } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import type { CursorPosition } from '../query/rows-query.ts'

@@ -2,7 +2,8 @@
  * Parameters of paged answers: `limit`, and the `cursor` of the previous answer. A cursor is opaque to clients. It
  * names the last entry, so that added or deleted entries neither repeat nor hide others.
  */
-import { ID_UNITS_MAX, RelayError } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 import { Type } from 'typebox'
 
 /** For the query schema of a paged route. */

@@ -6,7 +6,9 @@
  * The grants of the caller are part of the selection: a named device or zone outside of them is refused here, and
  * statements exclude everything else.
  */
-import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
+import { mayDevice, mayZone, type Grants } from 'relay-access'
+import { RelayError } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 import { Type, type Static, type TObject } from 'typebox'
 
 import { idsOf, type Granted } from '../query/granted-series.ts'

@@ -1,5 +1,6 @@
 /** Parameters that split a range into rows: `interval`, `tz` and `maxPoints`. */
-import { bucketStartMs, DAY_MS, HOUR_MS, RelayError, type TimeRange } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, type TimeRange } from 'relay-rollups'
 import { Type, type Static, type TObject } from 'typebox'
 
 import type { Boundaries } from '../query/boundaries.ts'

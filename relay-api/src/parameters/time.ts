@@ -4,10 +4,8 @@
  *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
  *     now   now-7d   -24h   now+5m                         relative to the moment of the query; s, m, h, d, w
  */
-import {
-  DAY_MS, HOUR_MS, parseDuration, parseTimestamp, RelayError, unitsMs, YEAR_0_MS, YEAR_10000_MS, type DurationUnit,
-  type TimeRange
-} from 'relay-common'
+import { parseDuration, RelayError, unitsMs, type DurationUnit } from 'relay-common'
+import { DAY_MS, HOUR_MS, parseTimestamp, YEAR_0_MS, YEAR_10000_MS, type TimeRange } from 'relay-rollups'
 import { Type, type Static, type TObject } from 'typebox'
 
 const TIME_CHARACTERS_MAX = 64

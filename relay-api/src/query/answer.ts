@@ -1,5 +1,5 @@
 /** Renders one rollup as an answer. */
-import { average, median, type TimeRange } from 'relay-common'
+import { average, median, type TimeRange } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import type { Merged } from './merge.ts'

@@ -2,7 +2,7 @@
  * Blocks: 2^n buckets of a level that start at a multiple of 2^n buckets. Any range consists of few blocks, at most
  * twice its logarithm, and every block has two halves. So merged blocks serve many ranges.
  */
-import { bucketStartMs, type Level } from 'relay-common'
+import { bucketStartMs, type Level } from 'relay-rollups'
 
 import type { BucketRange } from './plan.ts'
 

@@ -13,7 +13,7 @@
  * Additive over any split: the rows of a range add up to the increase of the range, because the first step of a row
  * starts at the last reading before it. So reading starts `maxGapMs` before the first row.
  */
-import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRange } from 'relay-common'
+import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRange } from 'relay-rollups'
 
 /** Exact sums of the steps of one row, so the order of series and minutes does not matter. */
 export interface StepSums {

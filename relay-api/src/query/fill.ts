@@ -9,7 +9,7 @@
  * Rows come in the order of the answer, and wait as a range until the next one with readings is known. A group without
  * readings to fill from has no rows.
  */
-import { interpolate } from 'relay-common'
+import { interpolate } from 'relay-rollups'
 
 import {
   columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type CursorPosition, type RowsQuery

@@ -4,7 +4,8 @@
  *     each group is one zone, one type, both, one device or all      what is in memory, and else rows (`read-total.ts`)
  *     else: devices by name, several zones, very many groups …       all groups by one statement (`read-buckets.ts`)
  */
-import { lastAtOrBefore, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { lastAtOrBefore } from 'relay-rollups'
 
 import type { Asker } from '../sharing/asker.ts'
 import { rowsRevisedBy } from './row-status.ts'

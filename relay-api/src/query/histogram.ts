@@ -6,7 +6,7 @@
  * A sketch only knows bounds of its values (`bracketsOf`). If an edge is between them, the values are counted at the
  * middle, and the counts state their error.
  */
-import { bracketsOf, interpolate, lastAtOrBefore, type Rollup } from 'relay-common'
+import { bracketsOf, interpolate, lastAtOrBefore, type Rollup } from 'relay-rollups'
 
 export type Scale = 'linear' | 'log'
 

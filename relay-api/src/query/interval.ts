@@ -7,7 +7,7 @@
  *     1mo  3mo  1y            calendar months; of several, those of a year
  *     range                   one row
  */
-import { DAY_MS, HOUR_MS, MINUTE_MS, type TimeRange } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS, type TimeRange } from 'relay-rollups'
 
 import { createBoundaries, type Boundaries } from './boundaries.ts'
 import type { ZoneClock } from './zone-clock.ts'

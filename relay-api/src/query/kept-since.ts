@@ -1,5 +1,6 @@
 /** Retention as queries see it: from when on the buckets of each level are there. */
-import type { Database, LevelName } from 'relay-common'
+import type { Database } from 'relay-common'
+import type { LevelName } from 'relay-rollups'
 
 import { keptForEver, type KeptSince } from './plan.ts'
 

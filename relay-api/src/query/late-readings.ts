@@ -1,5 +1,6 @@
 /** Late readings and duplicates (`arrival_counts`, by series and hour): their counts, and when late ones arrived. */
-import { HOUR_MS, type Database, type TimeRange } from 'relay-common'
+import type { Database } from 'relay-common'
+import { HOUR_MS, type TimeRange } from 'relay-rollups'
 
 import {
   isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection

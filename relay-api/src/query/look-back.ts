@@ -6,9 +6,10 @@
  *
  * Finer buckets come first; if retention may have dropped some, coarser ones are read as well.
  */
+import type { Database } from 'relay-common'
 import {
-  bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level, type TimeRange
-} from 'relay-common'
+  bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type DecodedRow, type Level, type TimeRange
+} from 'relay-rollups'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'

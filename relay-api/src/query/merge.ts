@@ -7,7 +7,7 @@
 import {
   cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup,
   type RollupRow, type TimeRange
-} from 'relay-common'
+} from 'relay-rollups'
 
 import type { Plan } from './plan.ts'
 

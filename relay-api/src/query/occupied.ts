@@ -9,7 +9,8 @@
  * Readings that are not in rows yet are in the journal, whose rows have many series: their times count for all of those
  * groups.
  */
-import { bucketStartMs, levels, type Database, type Level, type TimeRange } from 'relay-common'
+import type { Database } from 'relay-common'
+import { bucketStartMs, levels, type Level, type TimeRange } from 'relay-rollups'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'

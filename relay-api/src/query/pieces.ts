@@ -3,7 +3,7 @@
  * cost no more than a few devices; all of them are many small statements, with turns for others in between. Pieces are
  * read at different moments; each device is of one moment.
  */
-import type { Grants } from 'relay-common'
+import type { Grants } from 'relay-access'
 
 import type { Granted, GrantedSeries } from './granted-series.ts'
 import type { Group, GroupBy } from './group-by.ts'

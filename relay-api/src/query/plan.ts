@@ -7,7 +7,7 @@
  * The fewest possible: whole days, then hours, then minutes. The rest at both ends is a part of one minute, cut out of
  * the readings in device minutes. Pure computation over `levels`.
  */
-import { bucketStartMs, levels, minuteLevel, type Level, type LevelName, type TimeRange } from 'relay-common'
+import { bucketStartMs, levels, minuteLevel, type Level, type LevelName, type TimeRange } from 'relay-rollups'
 
 /** Whole buckets of one level. */
 export interface BucketRange extends TimeRange {

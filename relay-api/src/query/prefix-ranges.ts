@@ -1,5 +1,5 @@
 /** Prefixes of ids as ranges of an index, which sorts ids by their UTF-8 bytes, that is, by code points. */
-import { ID_UNITS_MAX } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 
 /** Ids from `from` (inclusive) to `before` (exclusive). */
 export interface IdRange {

@@ -5,7 +5,8 @@
  * without a cost per event. A day has a row per source partition with a part of it, hence `with ties`. Readings that
  * are not in rows yet are in the journal.
  */
-import { decodeBody, dayLevel, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { decodeBody, dayLevel } from 'relay-rollups'
 
 import {
   isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection

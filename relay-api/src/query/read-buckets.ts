@@ -5,7 +5,8 @@
  * Each row has a plan of its own (`plan.ts`) with the fewest buckets. Plans of neighbours that use one level are read
  * as one range. Every arm walks the primary key, once per series and range.
  */
-import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level, type TimeRange } from 'relay-common'
+import type { Database } from 'relay-common'
+import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Level, type TimeRange } from 'relay-rollups'
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'

@@ -1,5 +1,5 @@
 /**
- * The journal of a query: readings of its series that are not in rows yet (relay-common, `journal-row.ts`). The
+ * The journal of a query: readings of its series that are not in rows yet (relay-rollups, `journal-row.ts`). The
  * statement that reads the rows also reads the journal, so both are of one moment, and each reading is in exactly one.
  *
  *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the query
@@ -8,10 +8,9 @@
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn,
-  lastAtOrBefore, lateBlockOf,
-  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, decodeJournal, type DecodedRow, type JournalVisitor,
-  type Readings, type Rollup, type TimeRange
-} from 'relay-common'
+  lastAtOrBefore, lateBlockOf, lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, decodeJournal,
+  type DecodedRow, type JournalVisitor, type Readings, type Rollup, type TimeRange
+} from 'relay-rollups'
 
 import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'

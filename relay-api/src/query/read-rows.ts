@@ -9,7 +9,7 @@
  */
 import {
   DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type DecodedRow, type Level, type TimeRange
-} from 'relay-common'
+} from 'relay-rollups'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'

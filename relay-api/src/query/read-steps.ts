@@ -4,10 +4,11 @@
  * Statements are small, with some series and some minutes at a time, so that neither PostgreSQL's sort nor our memory
  * grows with the range.
  */
+import type { Database } from 'relay-common'
 import {
-  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database,
-  type Readings, type TimeRange
-} from 'relay-common'
+  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Readings,
+  type TimeRange
+} from 'relay-rollups'
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'

@@ -9,7 +9,8 @@
  * One statement reads the rows and reports changes of cached blocks, so the total is of one moment. If a block has
  * changed, the database is of another history, or the retention has changed, it is repeated.
  */
-import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'relay-common'
+import type { Database } from 'relay-common'
+import { lastAtOrBefore, type LevelName, type TimeRange } from 'relay-rollups'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import { keptSinceOf, type LevelRetentions } from './kept-since.ts'

@@ -10,7 +10,7 @@
  * A position belongs to one history of the database (`database-history.ts`). Another history clears the cache.
  */
 import { LRUCache } from 'lru-cache'
-import type { TimeRange } from 'relay-common'
+import type { TimeRange } from 'relay-rollups'
 
 import { blocksAround, type CacheBlock } from './blocks.ts'
 import type { Tally } from './merge.ts'

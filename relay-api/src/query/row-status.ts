@@ -7,7 +7,7 @@
  * Exact for rows of a minute and of whole hours. Other rows in the same hour share the latest of its times: a row may
  * be marked revised because of a late reading in a neighbouring row.
  */
-import { HOUR_MS, MINUTE_MS, type TimeRange } from 'relay-common'
+import { HOUR_MS, MINUTE_MS, type TimeRange } from 'relay-rollups'
 
 import type { LateReadings } from './late-readings.ts'
 

@@ -1,7 +1,7 @@
 /** Statistics of a rollup and its steps, and their columns. */
 import {
   average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Fraction
-} from 'relay-common'
+} from 'relay-rollups'
 
 import type { StepSums } from './counter-steps.ts'
 

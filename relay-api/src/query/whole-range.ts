@@ -1,5 +1,5 @@
 /** A range as one row per group: for routes that rank or compare. */
-import { HOUR_MS, type TimeRange } from 'relay-common'
+import { HOUR_MS, type TimeRange } from 'relay-rollups'
 
 import type { Selection } from '../parameters/selection.ts'
 import { aggregate } from './aggregate.ts'

@@ -4,7 +4,7 @@
  * The rules come from the IANA database of Node, through Temporal. Between two changes of the offset everything is
  * plain arithmetic, so Temporal is called once per change instead of per bucket.
  */
-import { DAY_MS, MINUTE_MS, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
+import { DAY_MS, MINUTE_MS, YEAR_0_MS, YEAR_10000_MS } from 'relay-rollups'
 import { Temporal } from 'temporal-polyfill'
 
 /** A range of time with a constant offset: [startMs, endMs). */

@@ -1,7 +1,9 @@
 /** `GET /api/events/…`: the readings of a selection in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, everything, parseTimestamp, RelayError, type TimeRange } from 'relay-common'
+import { everything } from 'relay-access'
+import { RelayError } from 'relay-common'
+import { DAY_MS, parseTimestamp, type TimeRange } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import { Name, refuseForbidden } from '../parameters/selection.ts'

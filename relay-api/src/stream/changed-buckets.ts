@@ -1,8 +1,9 @@
 /** Changed windows of views: which buckets of which groups changed, and their current rollups. */
+import type { Database, RelayError } from 'relay-common'
 import {
-  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database,
-  type RelayError, type Rollup, type TimeRange
-} from 'relay-common'
+  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Rollup,
+  type TimeRange
+} from 'relay-rollups'
 
 import { readsDeviceSeries, type SeriesKind } from '../query/groups.ts'
 import { journalBlocksOf, createJournalCollector, journalOfBlocks } from '../query/read-journal.ts'

@@ -11,7 +11,7 @@
  *
  * Only the last event of a round has an id: a client that received half of a round resumes with all of it.
  */
-import { average, median, total, type Rollup } from 'relay-common'
+import { average, median, total, type Rollup } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import { renderPosition, type StreamPosition } from './position.ts'

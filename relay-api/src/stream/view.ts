@@ -3,7 +3,8 @@
  *
  * It knows its series by group. It finds them in the table when it opens, and later in the commits that name them.
  */
-import { levels, mayDevice, mayZone, type Level } from 'relay-common'
+import { mayDevice, mayZone } from 'relay-access'
+import { levels, type Level } from 'relay-rollups'
 
 import type { Selection } from '../parameters/selection.ts'
 import { readsDeviceSeries } from '../query/groups.ts'

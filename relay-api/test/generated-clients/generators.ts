@@ -6,7 +6,7 @@
  *
  * Run by itself, this fetches both: `npm exec -- node …/generators.ts`.
  */
-import { installList, isFine, pipInstall, run } from '../../../test-support/install-once.ts'
+import { installList, isFine, pipInstall, run } from 'relay-test-support/install-once.ts'
 
 export interface Generator {
   readonly name: string

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { createLogger, type Database, type Logger } from 'relay-common'
 
-import { openLocalPostgres, type Scope } from '../../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres, type Scope } from 'relay-test-support/local-postgres.ts'
 import { createApp } from '../../src/app.ts'
 import { readApiConfig } from '../../src/config.ts'
 

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 
 import fc from 'fast-check'
-import { bucketStartMs, DAY_MS, DIGEST_EXACT_VALUES_MAX, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
+import { bucketStartMs, DAY_MS, DIGEST_EXACT_VALUES_MAX, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-rollups'
 
 import {
   exactDeviation, quotientToDouble, sortedQuantile, sumUnits, toUnits, UNIT_EXPONENT
-} from '../../../relay-common/test/support/exact.ts'
-import { anyValue } from '../../../relay-common/test/support/values.ts'
+} from 'relay-test-support/exact.ts'
+import { anyValue } from 'relay-test-support/values.ts'
 import type { TestApi } from './ask.ts'
 import { boundariesByLooking } from './intl-clock.ts'
 import { recompute, resendsOnce, type ExpectedRow, type Field } from './recompute.ts'

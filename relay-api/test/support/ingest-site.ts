@@ -3,11 +3,11 @@ import type { TestContext } from 'node:test'
 
 import { createLogger, type Database, type Logger } from 'relay-common'
 
-import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { openTestLog, type TestLog, kinds } from '../../../relay-simulator/test/support/event-logs.ts'
 import { startApi } from '../../src/app.ts'
 import { readApiConfig } from '../../src/config.ts'
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { TOKEN } from './ask.ts'
 
 export interface Answered {

@@ -1,5 +1,5 @@
 /** The clock of a zone by other means than Relay's: what Intl shows, minute by minute. Slow and simple. */
-import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 const seen = new Map<string, Map<number, number>>()

@@ -1,7 +1,7 @@
 /** Random MQTT packets: valid ones, and damaged ones. */
 import { generate, type Packet } from 'mqtt-packet'
 
-import type { Chance } from '../../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 import { eventOf } from './ingest-site.ts'
 
 export type Version = 4 | 5

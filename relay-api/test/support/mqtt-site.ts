@@ -4,9 +4,9 @@ import type { TestContext } from 'node:test'
 
 import getPort from 'get-port'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
-import { decodeDeadLetter, type DeadLetterInfo, type Logger } from 'relay-common'
-
-import { until } from '../../../test-support/until.ts'
+import type { Logger } from 'relay-common'
+import { decodeDeadLetter, type DeadLetterInfo } from 'relay-dead-letters'
+import { until } from 'relay-test-support/until.ts'
 import { TOKEN } from './ask.ts'
 import { authorization, openIngestSite, type IngestSite, type kinds } from './ingest-site.ts'
 

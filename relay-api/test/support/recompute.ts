@@ -1,5 +1,5 @@
 /** The expected answers of `/api/v1/aggregates`, computed simply from the events, one row after the other. */
-import { toUnits } from '../../../relay-common/test/support/exact.ts'
+import { toUnits } from 'relay-test-support/exact.ts'
 import type { PlacedEvent } from './write-events.ts'
 
 export interface ExpectedRow {
@@ -7,7 +7,7 @@ export interface ExpectedRow {
   readonly startMs: number
   readonly endMs: number
   readonly events: readonly PlacedEvent[]
-  /** exact, in units of doubles (relay-common, `exact.ts`); undefined: no step is known */
+  /** exact, in units of doubles (`test-support/exact.ts`); undefined: no step is known */
   readonly increase: bigint | undefined
   /** exact, in units of doubles times ms, and in ms; undefined: no value was held */
   readonly held: { readonly weighted: bigint, readonly ms: bigint } | undefined

@@ -6,7 +6,7 @@ import { createLogger, type Logger } from 'relay-common'
 
 import { startProcessor } from '../../../relay-processor/src/processor.ts'
 import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { authorization, openIngestSite, type IngestSite, type SentEvent } from './ingest-site.ts'
 
 export interface Message {

@@ -1,5 +1,6 @@
 /** Totals in a comparable form, and the cost of reading them. */
-import { median, total, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { median, total } from 'relay-rollups'
 
 import type { Merged } from '../../src/query/merge.ts'
 

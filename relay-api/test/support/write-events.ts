@@ -2,13 +2,12 @@
  * Writes readings into a database as rollups of every level, or into the journal, as a processor does: with the same
  * functions, without a processor.
  */
+import type { Database } from 'relay-common'
 import {
   bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings,
-  groupBlockOf,
-  JournalWriter, lateBlockOf, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total,
-  type Database,
-  type DeviceEvent, type Level, type Readings, type Rollup
-} from 'relay-common'
+  groupBlockOf, JournalWriter, lateBlockOf, levels, mergeReadings, mergeRollup, minuteLevel,
+  READINGS_PER_ROW_MAX_DEFAULT, total, type DeviceEvent, type Level, type Readings, type Rollup
+} from 'relay-rollups'
 
 /** An event with its partition of the log. */
 export interface PlacedEvent extends DeviceEvent {

@@ -1,4 +1,5 @@
-import { levels, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
+import { levels } from 'relay-rollups'
 
 import { writeEvents } from './write-events.ts'
 

@@ -2,7 +2,7 @@
  * Which devices are traced: a device is always sampled or never, whichever program sees its events, because the
  * decision is a hash of its id. Besides, `relay trace device` names devices for a while.
  */
-import { murmur2 } from '../event-log/key-partition.ts'
+import { murmur2 } from '../murmur2.ts'
 
 export interface TracedDevice {
   readonly deviceId: string

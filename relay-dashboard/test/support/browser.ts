@@ -8,7 +8,7 @@ import { chromium, type Browser, type BrowserContext, type BrowserContextOptions
 
 import { openTestApi, TOKEN, type TestApi } from '../../../relay-api/test/support/ask.ts'
 import type { PlacedEvent } from '../../../relay-api/test/support/write-events.ts'
-import { skipWithout } from '../../../test-support/debian-tool.ts'
+import { skipWithout } from 'relay-test-support/debian-tool.ts'
 
 const PROGRAM = '/usr/bin/chromium'
 const WAIT_MAX_MS = 60_000

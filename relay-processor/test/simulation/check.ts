@@ -3,11 +3,11 @@
  * and so do the counts of late readings and duplicates. Records that the log lost before they were read are in `gaps`;
  * invalid ones are in the dead letters.
  */
+import { partitionOf } from 'relay-event-log'
 import {
-  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS,
-  partitionOf, roundSum,
+  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, roundSum,
   type DeviceEvent, type Readings, type Rollup
-} from 'relay-common'
+} from 'relay-rollups'
 
 import type { ArrivalRow } from '../../src/store.ts'
 import type { CopiedRow } from './copied-rows.ts'

@@ -2,9 +2,8 @@
  * A consumer and a producer of the simulated log, as seen by a process: according to the contract of the event log's
  * port.
  */
-import {
-  RelayError, type ConsumerNews, type EventConsumer, type EventProducer, type ProducedRecord
-} from 'relay-common'
+import { RelayError } from 'relay-common'
+import type { ConsumerNews, EventConsumer, EventProducer, ProducedRecord } from 'relay-event-log'
 
 import { recordsOf } from '../support/records.ts'
 import type { Log } from './log.ts'

@@ -1,9 +1,8 @@
 /** The content of rows and journal together, as rows: the simple way. */
 import {
   bucketStartMs, decodeBody, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
-  mergeRollup,
-  decodeJournal, roundSum, type Readings, type Rollup
-} from 'relay-common'
+  mergeRollup, decodeJournal, roundSum, type Readings, type Rollup
+} from 'relay-rollups'
 
 import type { CopiedFragment, CopiedRow } from './copied-rows.ts'
 

@@ -12,7 +12,8 @@
  */
 import assert from 'node:assert/strict'
 
-import { bucketStartMs, DAY_MS, deviceBlockOf, lateBlockOf, levels, MINUTE_MS, type Topic } from 'relay-common'
+import type { Topic } from 'relay-event-log'
+import { bucketStartMs, DAY_MS, deviceBlockOf, lateBlockOf, levels, MINUTE_MS } from 'relay-rollups'
 
 import { mergeMisplaced } from '../../src/misplaced.ts'
 import type { MisplacedRow } from '../../src/store.ts'

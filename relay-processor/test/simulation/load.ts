@@ -1,7 +1,7 @@
 /** Events of a run: on time, late, and resent, and invalid records. */
-import type { DeviceEvent } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 
-import type { Chance } from '../../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 
 const types = ['THERMOSTAT', 'CAR_FUEL']
 const START_MS = Date.parse('2024-05-20T23:57:00Z')

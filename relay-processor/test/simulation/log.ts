@@ -3,7 +3,8 @@
  * group that shares partitions by KIP-848: a partition moves only when its owner has released it, or was silent for a
  * session.
  */
-import { RelayError, type PartitionOffsets, type Topic } from 'relay-common'
+import { RelayError } from 'relay-common'
+import type { PartitionOffsets, Topic } from 'relay-event-log'
 
 import type { World } from './world.ts'
 

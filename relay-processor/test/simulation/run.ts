@@ -10,7 +10,7 @@ import { Registry, RelayError, type Logger } from 'relay-common'
 
 import { startLine, type Line, type LineSettings } from '../../src/line.ts'
 import { createProcessorMetrics } from '../../src/metrics.ts'
-import type { Chance } from '../../../test-support/chance.ts'
+import type { Chance } from 'relay-test-support/chance.ts'
 import type { Bug } from './bugs.ts'
 import { findFaults } from './check.ts'
 import { SimulatedConsumer, SimulatedProducer, type ProducerFaults } from './consumer.ts'

@@ -1,5 +1,6 @@
 /** The store as a process sees it, over unreliable connections. */
-import { type Level, levels, type Topic } from 'relay-common'
+import type { Topic } from 'relay-event-log'
+import { type Level, levels } from 'relay-rollups'
 
 import type {
   BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings,

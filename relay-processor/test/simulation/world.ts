@@ -4,7 +4,7 @@
  */
 import { setImmediate as rest } from 'node:timers/promises'
 
-import { Chance } from '../../../test-support/chance.ts'
+import { Chance } from 'relay-test-support/chance.ts'
 
 interface Event {
   readonly atMs: number

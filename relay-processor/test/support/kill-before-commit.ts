@@ -3,7 +3,7 @@ import { once } from 'node:events'
 
 import type { Database } from 'relay-common'
 
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 
 /** Kills a processor (kill -9) in the flush of what `send` sends, which waits for a lock before its commit. */
 export async function killBeforeCommit (

@@ -1,5 +1,6 @@
 /** An owner of partitions without a log: the test provides its events, and they go to a real database. */
-import { createMetrics, type Database, type Topic } from 'relay-common'
+import { createMetrics, type Database } from 'relay-common'
+import type { Topic } from 'relay-event-log'
 
 import { Flusher } from '../../src/flush.ts'
 import { createProcessorMetrics } from '../../src/metrics.ts'

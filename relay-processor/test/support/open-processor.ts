@@ -4,12 +4,12 @@ import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import {
-  createLogger, openEventLog, type Database, type DeviceEvent, type EventLog, type EventProducer
-} from 'relay-common'
-import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
-import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
-import { until } from '../../../test-support/until.ts'
+import { createLogger, type Database } from 'relay-common'
+import { openEventLog, type EventLog, type EventProducer } from 'relay-event-log'
+import type { DeviceEvent } from 'relay-rollups'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { until } from 'relay-test-support/until.ts'
 import { readProcessorConfig, type ProcessorConfig } from '../../src/config.ts'
 
 /** The environment of a processor: a database and a topic of the test, on a real log of either kind. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 
-import { decodeDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
+import { decodeDeadLetter, type DeadLetterInfo } from 'relay-dead-letters'
+import type { LoggedRecord } from 'relay-event-log'
 
 import type { Site } from './open-processor.ts'
 

@@ -1,8 +1,9 @@
 /** The simple computation that the processor must agree with: no windows, no batches, no bytes. */
+import type { Database } from 'relay-common'
 import {
   bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, decodeJournal,
-  type Database, type DeviceEvent, type Rollup
-} from 'relay-common'
+  type DeviceEvent, type Rollup
+} from 'relay-rollups'
 
 /** Name of a window: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
 export function windowName (

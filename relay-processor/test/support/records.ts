@@ -1,4 +1,4 @@
-import type { RecordSet, RecordVisitor } from 'relay-common'
+import type { RecordSet, RecordVisitor } from 'relay-event-log'
 
 /** Records as a log returns them: keys and values consecutive in one buffer. */
 export function recordsOf (

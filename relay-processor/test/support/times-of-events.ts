@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 
 import { Admin, Producer, stringSerializers } from '@platformatic/kafka'
-import type { DeviceEvent } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 
-import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
 import { encode, openSite, type Site } from './open-processor.ts'
 
 export interface TimedSite extends Site {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 
-import { resetSocket } from '../../../test-support/tcp-proxy.ts'
+import { resetSocket } from 'relay-test-support/tcp-proxy.ts'
 
 /** A connection to a server that a test can cut, as if the server or the network failed. */
 export interface BreakableConnection {

@@ -3,15 +3,14 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 
-import {
-  createLogger, decodeEvent, eventLogSettings, eventSettings, openEventLog, readConfig, splitList, type Database,
-  type DeviceEvent, type EventLog
-} from 'relay-common'
+import { createLogger, readConfig, splitList, type Database } from 'relay-common'
+import { eventLogSettings, openEventLog, type EventLog } from 'relay-event-log'
+import { decodeEvent, eventSettings, type DeviceEvent } from 'relay-rollups'
 import { Type } from 'typebox'
 
-import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
-import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
-import { takeRecords, waitAssigned, type Read } from '../../../relay-common/test/support/members.ts'
+import { openLocalKafka } from 'relay-test-support/local-kafka.ts'
+import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { takeRecords, waitAssigned, type Read } from 'relay-test-support/members.ts'
 
 export interface TestLog {
   readonly eventLog: EventLog

@@ -1,4 +1,4 @@
-import { quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
+import { quotientToDouble, sumUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
 import { Fleet } from '../../../relay-simulator/src/fleet.ts'
 import { Timeline } from '../../../relay-simulator/src/timeline.ts'
 

@@ -2,9 +2,9 @@
  * Events with known properties, like those of real sites: late, out of order, resent, in several spellings, with
  * invalid records among them. Reproducible, except for poison that is ahead of the clock.
  */
-import type { DeviceEvent, ProducedRecord, RejectedReason } from 'relay-common'
-
-import { createRandom } from '../../../test-support/chance.ts'
+import type { ProducedRecord } from 'relay-event-log'
+import type { DeviceEvent, RejectedReason } from 'relay-rollups'
+import { createRandom } from 'relay-test-support/chance.ts'
 
 export const deviceTypes = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'] as const
 /** 29 February is among the days. The simulated fleet sends current events, so no answer about these days has them. */

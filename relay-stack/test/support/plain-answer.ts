@@ -1,7 +1,7 @@
 /** The expected answer of the API, in the simplest way: filter, sort, add as whole numbers. No buckets, no digests. */
-import type { DeviceEvent } from 'relay-common'
+import type { DeviceEvent } from 'relay-rollups'
 
-import { quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
+import { quotientToDouble, sumUnits, UNIT_EXPONENT } from 'relay-test-support/exact.ts'
 
 export interface Asked {
   readonly deviceId?: string

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { commandLineOf } from '../../src/process-table.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))

@@ -1,7 +1,7 @@
 /** Records of a topic with their headers, read from either log by other means than the programs use. */
 import { Consumer } from '@platformatic/kafka'
 import type { Database } from 'relay-common'
-import { until } from '../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 
 export interface StoredRecord {
   readonly partition: number

@@ -1,4 +1,4 @@
-import { until } from '../../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Drill } from '../drill.ts'
 import type { DrillSite } from '../site.ts'
 

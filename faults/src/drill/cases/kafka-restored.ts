@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-import { until } from '../../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import { copyDisk, restoreDisk } from '../../broker-copy.ts'
 import { readProgress } from '../../site.ts'
 import type { Drill } from '../drill.ts'

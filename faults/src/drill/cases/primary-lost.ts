@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { until } from '../../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Drill } from '../drill.ts'
 import type { DrillSite } from '../site.ts'
 import { lastReplayedMs } from './database-lost.ts'

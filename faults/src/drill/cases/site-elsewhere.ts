@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { Admin, Producer } from '@platformatic/kafka'
-import type { LoggedRecord } from 'relay-common'
+import type { LoggedRecord } from 'relay-event-log'
 
 import type { Drill } from '../drill.ts'
 import type { DrillSite } from '../site.ts'

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 
-import { until } from '../../../../test-support/until.ts'
+import { until } from 'relay-test-support/until.ts'
 import type { Drill } from '../drill.ts'
 
 /** The disk of the only broker is gone, while processors run and devices send. */

@@ -1,7 +1,9 @@
 /** `GET /api/v1/aggregates`: statistics of a selection over a range, in rows of an interval. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { DAY_MS, MINUTE_MS, RelayError, type Database, type Grants } from 'relay-common'
+import type { Grants } from 'relay-access'
+import { RelayError, type Database } from 'relay-common'
+import { DAY_MS, MINUTE_MS } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import type { Answer } from '../../sharing/answers-in-progress.ts'

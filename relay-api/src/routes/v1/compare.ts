@@ -1,7 +1,8 @@
 /** `GET /api/v1/compare`: a range compared with an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, YEAR_0_MS, type TimeRange } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { addValue, DAY_MS, divideSums, emptySum, roundSum, YEAR_0_MS, type TimeRange } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import { parseZoneClock, TimeZone } from '../../parameters/split-rows.ts'

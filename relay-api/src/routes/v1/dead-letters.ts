@@ -4,12 +4,12 @@
  */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { claimFault, writeAudit, type Grants } from 'relay-access'
+import { RelayError } from 'relay-common'
 import {
-  claimFault, deadLetterReasons, listedLetter, listLetters, notReplayedReasons, openReplayGuard, parseLetterPlace,
-  readLetters, RelayError, replayLetters,
-  writeAudit, type Grants, type Letter, type LetterPlace, type LetterTopic, type ListedLetter, type ListPosition,
-  type OnRecord
-} from 'relay-common'
+  deadLetterReasons, listedLetter, listLetters, notReplayedReasons, openReplayGuard, parseLetterPlace, readLetters,
+  replayLetters, type Letter, type LetterPlace, type LetterTopic, type ListedLetter, type ListPosition, type OnRecord
+} from 'relay-dead-letters'
 import { Type, type Static } from 'typebox'
 
 import { actorOf } from '../../auth/actor.ts'

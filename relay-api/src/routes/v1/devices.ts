@@ -3,7 +3,9 @@
  */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { ID_UNITS_MAX, RelayError, type Database, type Grants } from 'relay-common'
+import type { Grants } from 'relay-access'
+import { RelayError, type Database } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import { pageParameters, decodeNameCursor, encodeNameCursor } from '../../parameters/page.ts'

@@ -1,7 +1,8 @@
 /** `POST /api/v1/events`: accepts events, and answers when they are durable in the event log. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ID_UNITS_MAX, RelayError } from 'relay-common'
+import { RelayError } from 'relay-common'
+import { ID_UNITS_MAX } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import type { Budgets } from '../../budgets/budgets.ts'

@@ -2,9 +2,11 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
-  API_KEY_NAME_UNITS_MAX, createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp,
-  RelayError, revokeApiKey, rotateApiKey, scopes, type Database, type Grants, type Scope, type StoredApiKey
-} from 'relay-common'
+  API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, isWithin, listApiKeys, revokeApiKey, rotateApiKey, scopes,
+  type Grants, type Scope, type StoredApiKey
+} from 'relay-access'
+import { RelayError, type Database } from 'relay-common'
+import { DAY_MS, ID_UNITS_MAX, parseTimestamp } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import { actorOf } from '../../auth/actor.ts'

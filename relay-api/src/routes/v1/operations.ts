@@ -1,7 +1,9 @@
 /** `GET /api/v1/operations`: how the site does, for administrators who may see all of it. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { gapKinds, isLimited, readPrograms, RelayError, type Database } from 'relay-common'
+import { isLimited } from 'relay-access'
+import { readPrograms, RelayError, type Database } from 'relay-common'
+import { gapKinds } from 'relay-event-log'
 import { Type } from 'typebox'
 
 import { readGaps } from '../../gaps.ts'
