@@ -27,7 +27,7 @@ import type { TracingResult } from '../bench/src/tracing.ts'
 export const WRITE_COMMAND = 'npm exec -- node docs/performance.ts'
 
 const page = new URL('performance.md', import.meta.url)
-const results = new URL('../bench/results', import.meta.url)
+const results = new URL('../bench/results/', import.meta.url)
 
 interface Results {
   live: LiveResult

@@ -7,7 +7,7 @@ import { copyFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-const folder = new URL('./', import.meta.url)
+const folder = new URL('.', import.meta.url)
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
 
 rmSync(new URL('dist', folder), { recursive: true, force: true })

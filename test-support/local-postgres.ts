@@ -55,7 +55,9 @@ export async function startTestPostgres (): Promise<{
   return { url: server.url('postgres'), server, close }
 }
 
-async function makeTemplate (adminUrl: string): Promise<void> {
+/** Makes the migrated database that those of tests are cloned from. */
+export async function makeTemplate (adminUrl: string): Promise<void> {
+  await administer(adminUrl, `drop database if exists ${TEMPLATE}`)
   await administer(adminUrl, `create database ${TEMPLATE}`)
   const log = createLogger('test', 'silent')
   const database = await openDatabase(settingsOf(urlOf(adminUrl, TEMPLATE)), 'test', log)

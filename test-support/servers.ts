@@ -1,12 +1,13 @@
 /**
  * The servers of a test run, if its files use them: one PostgreSQL and one Kafka, in RELAY_TEST_POSTGRES and
  * RELAY_TEST_KAFKA for test files. A file that runs alone starts its own. However the run ends, a guardian cleans up.
+ * If one of these variables is set before, that server is used in place of ours, such as one of another version.
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import { startTestKafka } from './local-kafka.ts'
-import { startTestPostgres } from './local-postgres.ts'
+import { makeTemplate, startTestPostgres } from './local-postgres.ts'
 import { findJava } from '../relay-stack/src/kafka.ts'
 import { startGuardian } from './guardian.ts'
 
@@ -36,12 +37,15 @@ function isUsed (server: 'postgres' | 'kafka'): boolean {
 }
 
 async function startPostgres (): Promise<void> {
+  const given = process.env.RELAY_TEST_POSTGRES
+  if (given) return await makeTemplate(given)
   const postgres = running.adopt(await startTestPostgres(), it => it.close())
   endWithUs(postgres.server.pid, 'SIGQUIT')
   process.env.RELAY_TEST_POSTGRES = postgres.url
 }
 
 async function startKafka (): Promise<void> {
+  if (process.env.RELAY_TEST_KAFKA) return
   const java = await findJava(cacheDir)
   if (java.kind === 'missing') {
     if (process.env.CI) throw new Error(`the tests need ${java.what}`)

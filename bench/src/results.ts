@@ -38,8 +38,8 @@ export async function readCircumstances (isQuick: boolean): Promise<Circumstance
   const [hash, changes, system, java] = await Promise.all([
     said('git', ['rev-parse', '--short', 'HEAD']),
     said('git', [
-      'status', '--porcelain', '--', 'relay-common/src', 'relay-event-log/src', 'relay-rollups/src', 'relay-processor/src', 'relay-api/src', 'bench/src',
-      'bench/kafka-streams'
+      'status', '--porcelain', '--', 'relay-common/src', 'relay-event-log/src', 'relay-rollups/src',
+      'relay-processor/src', 'relay-api/src', 'bench/src', 'bench/kafka-streams'
     ]),
     said('uname', ['-srm']),
     said(javaCommand(), ['-version'])

@@ -1,5 +1,6 @@
 /** `relay lag`: the lag of the rollups behind the log. */
 import type { Command } from 'commander'
+import { readProgress } from 'relay-rollups'
 
 import { parseCount } from './arguments.ts'
 import { countOf, formatAge, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
@@ -30,30 +31,20 @@ export function addLag (program: Command): void {
 async function showLag ({ json, max }: OutputOptions & { readonly max?: number }): Promise<void> {
   await using site = await openSite()
   const topic = await topicOf(site, site.config.EVENTS_TOPIC)
-  const progress = await site.database.query<{
-    source_partition: number,
-    epoch: bigint,
-    owner: string,
-    next_offset: bigint,
-    event_time_max: number | null,
-    age_ms: number
-  }>(`
-    select source_partition, epoch, owner, next_offset, event_time_max,
-      (extract(epoch from now() - updated_at) * 1000)::double precision as age_ms
-    from progress where topic_id = $1`, [topic.topicId])
+  const progress = await readProgress(site.database, topic.topicId)
   const offsets = await site.eventLog.readOffsets(topic.name)
 
   const lags = offsets.map(({ partition, startOffset, endOffset }): PartitionLag => {
-    const own = progress.find(it => it.source_partition === partition)
+    const own = progress.find(it => it.partition === partition)
     return {
       partition,
-      processedOffset: own?.next_offset ?? null,
+      processedOffset: own?.nextOffset ?? null,
       endOffset,
-      lag: endOffset - (own?.next_offset ?? startOffset),
-      eventTimeMax: own?.event_time_max == null ? null : formatTime(own.event_time_max),
+      lag: endOffset - (own?.nextOffset ?? startOffset),
+      eventTimeMax: own?.eventTimeMaxMs === undefined ? null : formatTime(own.eventTimeMaxMs),
       owner: own?.owner ?? null,
       epoch: own?.epoch ?? null,
-      flushAgeMs: own ? Math.round(own.age_ms) : null
+      flushAgeMs: own ? Math.round(own.flushAgeMs) : null
     }
   })
   const total = lags.reduce((sum, it) => sum + it.lag, 0n)

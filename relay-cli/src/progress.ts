@@ -10,6 +10,7 @@ import { RelayError } from 'relay-common'
 import { topicPartsSince } from 'relay-dead-letters'
 import type { Topic } from 'relay-event-log'
 import { setNextOffset } from 'relay-processor/progress'
+import { readNextOffsets } from 'relay-rollups'
 
 import { parseTime } from './arguments.ts'
 import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
@@ -81,11 +82,10 @@ function describeSkipped (skipped: readonly Move[]): string {
 }
 
 async function findMoves ({ eventLog, database }: Site, topic: Topic, timeMs: number): Promise<Move[]> {
-  const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
-    'select source_partition, next_offset from progress where topic_id = $1', [topic.topicId])
+  const offsets = await readNextOffsets(database, topic.topicId)
   return (await topicPartsSince({ eventLog, topic: topic.name }, timeMs)).map(({ partition, first, end }) => ({
     partition,
-    from: rows.find(it => it.source_partition === partition)?.next_offset ?? null,
+    from: offsets.get(partition) ?? null,
     to: first,
     end
   }))

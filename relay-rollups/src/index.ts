@@ -20,7 +20,8 @@ export {
   lateBlockOf, lateJournalBlockOf
 } from './journal-row.ts'
 export type { JournalContent, JournalVisitor } from './journal-row.ts'
-export { readNextOffsets } from './next-offsets.ts'
+export { readNextOffsets, readProgress, readProgressByName } from './stored-progress.ts'
+export type { StoredProgress } from './stored-progress.ts'
 export { bracketsOf } from './quantile.ts'
 export type { CountedBracket, Estimate, Fraction } from './quantile.ts'
 export {

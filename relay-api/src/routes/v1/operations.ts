@@ -2,8 +2,9 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { isLimited } from 'relay-access'
-import { readPrograms, RelayError, type Database } from 'relay-common'
+import { readPrograms, RelayError } from 'relay-common'
 import { gapKinds } from 'relay-event-log'
+import { readProgressByName, type StoredProgress } from 'relay-rollups'
 import { Type } from 'typebox'
 
 import { readGaps } from '../../gaps.ts'
@@ -100,7 +101,7 @@ export function operationsRoutes (app: FastifyInstance, { config, database, read
     const nowMs = Date.now()
     const [completeThroughMs, progress, gaps, programs] = await Promise.all([
       completeness.read(reads.choosePrimary(request.answer)),
-      readProgress(database, config.EVENTS_TOPIC),
+      readProgressByName(database, config.EVENTS_TOPIC),
       readGaps(database, GAPS_SHOWN_MAX),
       readPrograms(database)
     ])
@@ -134,36 +135,21 @@ export function operationsRoutes (app: FastifyInstance, { config, database, read
   })
 }
 
-interface Progress {
-  readonly source_partition: number
-  readonly owner: string
-  readonly next_offset: bigint
-  readonly event_time_max: number | null
-  readonly updated_at: number
-}
-
-/** Of the topic that has the name now: one that was made anew leaves rows behind. */
-async function readProgress (database: Database, topic: string): Promise<Progress[]> {
-  return await database.query<Progress & Record<string, unknown>>(`
-    select distinct on (source_partition) source_partition, owner, next_offset, event_time_max, updated_at
-    from progress where topic = $1 order by source_partition, updated_at desc`, [topic])
-}
-
 /** @param lags undefined: the event log is unreachable */
-function partitionsOf (progress: readonly Progress[], lags: readonly PartitionLag[] | undefined, nowMs: number) {
-  const numbers = new Set([...progress.map(it => it.source_partition), ...lags?.map(it => it.partition) ?? []])
+function partitionsOf (progress: readonly StoredProgress[], lags: readonly PartitionLag[] | undefined, nowMs: number) {
+  const numbers = new Set([...progress.map(it => it.partition), ...lags?.map(it => it.partition) ?? []])
   return [...numbers].sort((a, b) => a - b).map(partition => {
-    const own = progress.find(it => it.source_partition === partition)
+    const own = progress.find(it => it.partition === partition)
     const lag = lags?.find(it => it.partition === partition)
     return {
       partition,
       owner: own?.owner ?? null,
-      nextOffset: own ? Number(own.next_offset) : null,
+      nextOffset: own ? Number(own.nextOffset) : null,
       endOffset: lag ? Number(lag.endOffset) : null,
       lagRecords: lag ? Number(lag.endOffset - lag.offset) : null,
       lagSeconds: lag ? lagSeconds(lag, nowMs) : null,
-      newestEventTime: toIsoOrNull(own?.event_time_max ?? undefined),
-      flushedAt: toIsoOrNull(own?.updated_at)
+      newestEventTime: toIsoOrNull(own?.eventTimeMaxMs),
+      flushedAt: toIsoOrNull(own?.flushedMs)
     }
   })
 }
