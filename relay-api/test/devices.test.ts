@@ -108,6 +108,25 @@ test('one device: all its zones, the newest first, and its newest reading', asyn
   }
 })
 
+test('of readings at the same time in several zones and types, the newest is the greatest', async t => {
+  const { ask, database } = await openTestApi(t)
+  await writeEvents(database, [
+    event('d', 'Zone A', 'CAR_FUEL', baseMs + 5, -1.7e308),
+    event('d', 'Zone A', 'THERMOSTAT', baseMs + 5, 7),
+    event('d', 'Zone B', 'CAR_FUEL', baseMs + 5, 1.7e308),
+    event('d', 'Zone C', 'CAR_FUEL', baseMs + 4, 1.71e308)
+  ])
+  const seen = iso(baseMs + 5)
+  const newest = { zone: 'Zone B', type: 'CAR_FUEL', firstSeen: seen, lastSeen: seen, lastValue: 1.7e308 }
+  const device = (await ask('/api/v1/devices/d')).body
+  assert.deepEqual(device.series.map((it: { lastValue: number }) => it.lastValue), [1.7e308, 7, -1.7e308, 1.71e308])
+  assert.deepEqual(device.series[0], newest)
+  assert.deepEqual((await ask('/api/v1/devices')).body.devices,
+    [{ device: 'd', ...newest, firstSeen: iso(baseMs + 4) }])
+  assert.equal((await ask('/api/v1/devices/d/latest')).body.value, 1.7e308)
+  assert.equal((await ask('/api/v1/devices?zone=Zone%20A')).body.devices[0].lastValue, 7)
+})
+
 test('zones and types count their devices; one that moved counts in both', async t => {
   const { ask } = await openSite(t)
   assert.deepEqual((await ask('/api/v1/zones')).body.zones, [

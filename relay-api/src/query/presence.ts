@@ -80,10 +80,15 @@ export async function readDevices (
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
 }
 
-/** The newest first; equal times by name, so that answers do not depend on the order of rows. */
+/**
+ * The newest first; of equal times the greatest value, as within a series; then by name, so that answers do not depend
+ * on the order of rows.
+ */
 function byTime (a: Presence, b: Presence): number {
   const [nameA, nameB] = [a, b].map(it => `${it.zone}\n${it.type}`)
-  return b.lastMs - a.lastMs || (nameA < nameB ? -1 : 1)
+  if (a.lastMs !== b.lastMs) return b.lastMs - a.lastMs
+  if (a.lastValue !== b.lastValue) return a.lastValue < b.lastValue ? 1 : -1 // a difference may be infinite
+  return nameA < nameB ? -1 : 1
 }
 
 /** The ids of a page: each range of an index returns at most a page, so none is read to its end. `$1` is the limit. */
