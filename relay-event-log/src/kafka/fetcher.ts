@@ -22,6 +22,7 @@ import { describeError, kafkaErrors, type KafkaClient, type TopicLayout } from '
 import { PartitionCursor } from './cursor.ts'
 import { fetchRaw, type FetchedPartition } from './fetch.ts'
 import { PlainFetchConnection, type FetchConnection } from './fetch-connection.ts'
+import { endSeenMs, FetchWait } from './fetch-wait.ts'
 import { findGap } from './gap.ts'
 import { KafkaRecordSet } from './records.ts'
 import { SecuredFetchConnection } from './secured-fetch.ts'
@@ -34,8 +35,6 @@ export interface FetcherEvents {
   failed (error: unknown): void
 }
 
-/** longest time that a broker waits for records; a partition that is started meanwhile waits as long */
-const WAIT_MAX_MS = 200
 /** parallel fetches per broker; one on a secured connection, which they would share */
 const LANES = 2
 const PARTITION_MAX_BYTES = 1024 * 1024
@@ -65,6 +64,7 @@ export class KafkaFetcher {
   readonly #fetchNumbers = new Map<string, number>()
   readonly #connections = new Map<string, FetchConnection>()
   readonly #receiveBuffers: ReceiveBuffers
+  readonly #wait = new FetchWait()
   readonly #closing = new AbortController()
   #buffer: BufferedNews[] = []
   #bufferedBytes = 0
@@ -95,6 +95,7 @@ export class KafkaFetcher {
 
   start (partition: number, offset: bigint, lastRecord?: RecordMark): void {
     this.stop(partition)
+    this.#wait.start(performance.now())
     const lane = this.#started++ % this.#lanes
     this.#cursors.set(partition, new PartitionCursor(partition, lane, offset, lastRecord))
     this.#schedule()
@@ -184,13 +185,16 @@ export class KafkaFetcher {
       cursor.isInDoubt = checked !== undefined
       return [partition, { partition, cursor, checked, offset: checked?.offset ?? offset }]
     }))
+    const waitMaxMs = this.#wait.maxMs(performance.now())
     const { partitions, received } = await fetchRaw(connection, {
       topicId: this.#topic!.topicId,
       partitions: [...asked.values()],
-      waitMaxMs: WAIT_MAX_MS,
+      waitMaxMs,
       maxBytes,
       partitionMaxBytes: PARTITION_MAX_BYTES
     })
+    const isEmpty = partitions.every(it => it.errorCode === kafkaErrors.NONE && !it.batches?.length)
+    const seenMs = endSeenMs(askedMs, Date.now(), waitMaxMs, isEmpty)
 
     let isLayoutWrong = false
     let fetchedBytes = 0
@@ -205,7 +209,7 @@ export class KafkaFetcher {
             break
           }
           this.#keep(cursor, offset, answer, received)
-          cursor.end = { offset: answer.highWatermark, atMs: askedMs }
+          cursor.end = { offset: answer.highWatermark, atMs: seenMs }
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
           this.#explain(cursor, false)
