@@ -18,6 +18,7 @@ export const errorCodes = {
   RELAY_OFFSET_GAP: { status: 500, retry: false },
   RELAY_FLUSH_UNFINISHED: { status: 500, retry: false },
   RELAY_REPLAY_REFUSED: { status: 500, retry: false },
+  RELAY_DEPLOY_REFUSED: { status: 500, retry: false },
   RELAY_PARTITION_FENCED: { status: 500, retry: false },
   RELAY_ROLLUP_CORRUPT: { status: 500, retry: false },
   RELAY_PORT_IN_USE: { status: 500, retry: false },

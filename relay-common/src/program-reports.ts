@@ -17,6 +17,24 @@ export interface ProgramMeasurements {
   readonly flushSeconds?: number
   /** from the append of a reading to the commit of its rollups, on average */
   readonly freshnessSeconds?: number
+  /** of a processor (migration 0030) */
+  readonly generation?: string
+  readonly totals?: ProcessorTotals
+}
+
+/** What a processor did since its start. */
+export interface ProcessorTotals {
+  /** records, also refused and resent ones */
+  readonly events: number
+  readonly deadLetters: number
+  /** a flush of two partitions counts twice */
+  readonly partitionFlushes: number
+  /** time spent decoding, folding and settling */
+  readonly workSeconds: number
+  /** of the process */
+  readonly cpuSeconds: number
+  /** flushes that were written within each limit, by limit in seconds, ascending; the last has none */
+  readonly flushes: ReadonlyArray<readonly [limitSeconds: number | null, count: number]>
 }
 
 export interface ProgramReport {

@@ -4,9 +4,10 @@
  *     assigned ──claim──▶ ours ──revoked, lost──▶ forgotten
  *                  ▲        │ fenced: another process claimed it            dropped; claimed again after a delay
  *                  └────────┘ the database is of another history            dropped; claimed again at once
+ *     assigned ──claim──▶ standing by: of another generation (generations.ts) ──ours now──▶ claim
  *
- * Every partition that the log finally assigns to us must be claimed in the database too. Dropping a partition drops
- * its unwritten readings; its owner reads them from the log.
+ * Every partition that the log finally assigns to us, and that belongs to our generation, must be claimed in the
+ * database too. Dropping a partition drops its unwritten readings; its owner reads them from the log.
  */
 import type { Logger } from 'relay-common'
 import type { EventConsumer, EventLog, Topic } from 'relay-event-log'
@@ -40,6 +41,8 @@ const RECLAIM_DELAY_MS = 5_000
 const TAKEOVER_MS = 10_000
 /** how often we check our claims while nothing is written */
 const CHECK_INTERVAL_MS = 5_000
+/** how often we ask whether partitions of another generation are ours now */
+const STANDBY_INTERVAL_MS = 1_000
 
 export class Claims {
   readonly #settings: ClaimSettings
@@ -52,6 +55,9 @@ export class Claims {
   /** partitions that the log assigns to us and another process claimed; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
   readonly #unclaimedSinceMs = new Map<number, number>()
+  /** partitions that the log assigns to us and that belong to another generation */
+  readonly #standingBy = new Set<number>()
+  #askWhoseAtMs = 0
   #topic: Topic | undefined
   #takeoverEndsAtMs = -Infinity
   #checkAtMs = 0
@@ -83,15 +89,18 @@ export class Claims {
       this.#partitions.delete(number)
       this.#reclaimAtMs.delete(number)
       this.#unclaimedSinceMs.delete(number)
+      this.#standingBy.delete(number)
       this.#parts.metrics.lag.remove({ partition: String(number) })
       this.#parts.metrics.eventTime.remove({ partition: String(number) })
     }
+    this.#parts.metrics.standby.set(this.#standingBy.size)
   }
 
   /** Claims again what is due, and checks whether the other claims still hold. Call it periodically. */
   async keepUp (): Promise<void> {
     await this.#checkRegularly()
     await this.#reclaim()
+    await this.#takeOwn()
   }
 
   async #claim (topic: Topic, numbers: readonly number[]): Promise<void> {
@@ -114,10 +123,42 @@ export class Claims {
     const { store, consumer, clock, log } = this.#parts
     await this.#gaps.beforeClaim(topic, number, startOffset)
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
+    if ('ownedBy' in claim) return this.#standBy(number, claim.ownedBy)
     this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, clock.steadyMs()))
     this.#unclaimedSinceMs.delete(number)
     consumer.start(number, claim.nextOffset, claim.lastRecord)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
+  }
+
+  #standBy (number: number, generation: string): void {
+    const { clock, metrics, log } = this.#parts
+    this.#unclaimedSinceMs.delete(number)
+    this.#standingBy.add(number)
+    this.#askWhoseAtMs = clock.steadyMs() + STANDBY_INTERVAL_MS
+    metrics.standby.set(this.#standingBy.size)
+    metrics.lag.remove({ partition: String(number) }) // its owner reports it
+    metrics.eventTime.remove({ partition: String(number) })
+    log.info({ partition: number, generation }, 'standing by: the partition belongs to another generation')
+  }
+
+  /** Claims partitions that were of another generation and are ours now. */
+  async #takeOwn (): Promise<void> {
+    const { clock, store, metrics } = this.#parts
+    if (this.#standingBy.size === 0 || clock.steadyMs() < this.#askWhoseAtMs) return
+    this.#askWhoseAtMs = clock.steadyMs() + STANDBY_INTERVAL_MS
+    const topic = this.#topic!
+    const owned = await this.#retry('reading the generations', () =>
+      store.readOwned(topic.topicId, [...this.#standingBy])).catch(error => {
+      if (!this.#stopping.aborted) throw error
+      return []
+    })
+    if (owned.length === 0) return
+    for (const number of owned) {
+      this.#standingBy.delete(number)
+      this.#unclaimedSinceMs.set(number, clock.steadyMs())
+    }
+    metrics.standby.set(this.#standingBy.size)
+    await this.#claim(topic, owned)
   }
 
   async #reclaim (): Promise<void> {

@@ -3,6 +3,8 @@ import { eventLogSettings } from 'relay-event-log'
 import { eventSettings, READINGS_PER_ROW_MAX_DEFAULT, retentionSettings } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
+import { GENERATION_DEFAULT } from './generations.ts'
+
 export const processorSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
@@ -36,6 +38,12 @@ export const processorSettings = Type.Object({
     description: 'previous consumer group of this database, ' +
     'which CONSUMER_GROUP replaces; otherwise a second group is refused (`RELAY_GROUP_REFUSED`)'
   })),
+  PROCESSOR_GENERATION: Type.String({
+    default: GENERATION_DEFAULT,
+    pattern: '^[a-z0-9][a-z0-9-]{0,30}$',
+    description: 'generation of this processor: one that is not active stands by until `relay deploy` gives it ' +
+      'partitions (docs/upgrading.md). Another one than blue joins the group `CONSUMER_GROUP-generation`'
+  }),
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({
     description: 'stable name of this processor; a quick restart with the same name moves no partition'
   })),

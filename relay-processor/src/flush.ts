@@ -173,6 +173,7 @@ export class Flusher {
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const writes = planned.map(it => this.#settle(it, flushNumber))
     endTimer()
+    this.#metrics.partitionFlushes.inc(writes.length)
     settling?.end()
     await this.#writing // of the part before, which the database wrote meanwhile
     this.#isWriting = true

@@ -182,8 +182,12 @@ class Loop {
       case 'records': {
         const partition = this.#claims.partitions.get(news.records.partition)
         if (!partition) return
-        this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
-        noteOffsets(partition, {}, this.#parts.clock.steadyMs())
+        const { clock, metrics } = this.#parts
+        const startedMs = clock.steadyMs()
+        this.#folder.fold(partition, news.records, clock.nowMs())
+        const foldedMs = clock.steadyMs()
+        metrics.foldSeconds.inc(Math.max(0, foldedMs - startedMs) / 1000)
+        noteOffsets(partition, {}, foldedMs)
         return
       }
       case 'assigned':

@@ -1,8 +1,8 @@
 /**
- * What a processor did since it was asked before, from its own metrics: rates and averages, for its report
- * (relay-common).
+ * What a processor did since it was asked before, from its own metrics: rates and averages; and since its start, for
+ * the analysis of a deployment. For its report (relay-common).
  */
-import type { ProgramMeasurements, MetricValues } from 'relay-common'
+import type { MetricValues, ProcessorTotals, ProgramMeasurements } from 'relay-common'
 
 /** Sums of all threads so far, by what is measured. */
 interface Sums {
@@ -15,22 +15,57 @@ interface Sums {
 }
 
 /** @param read the metrics of each thread */
-export function createMeasure (read: () => Promise<readonly MetricValues[]>): () => Promise<ProgramMeasurements> {
+export function createMeasure (
+  read: () => Promise<readonly MetricValues[]>, generation: string
+): () => Promise<ProgramMeasurements> {
   let before: Sums | undefined
   return async () => {
-    const now = sumsOf(await read(), performance.now())
+    const threads = await read()
+    const now = sumsOf(threads, performance.now())
     const last = before
     before = now
-    return last ? measuredBetween(last, now) : {}
+    return { generation, totals: totalsOf(threads), ...last ? measuredBetween(last, now) : {} }
+  }
+}
+
+interface Value {
+  readonly value: number
+  readonly metricName?: string
+  readonly labels: { readonly le?: number | string }
+}
+
+function valuesOf (threads: readonly MetricValues[], name: string, ofValue = name): Value[] {
+  return threads.flat().filter(it => it.name === name)
+    .flatMap(it => (it as unknown as { readonly values: Value[] }).values)
+    .filter(it => (it.metricName ?? name) === ofValue)
+}
+
+function sumOf (threads: readonly MetricValues[], name: string, ofValue = name): number {
+  return valuesOf(threads, name, ofValue).reduce((all, it) => all + it.value, 0)
+}
+
+function totalsOf (threads: readonly MetricValues[]): ProcessorTotals {
+  const sum = (name: string, ofValue?: string) => sumOf(threads, name, ofValue)
+  const flushes = new Map<number | null, number>()
+  for (const { labels: { le }, value } of valuesOf(threads, 'relay_write_seconds', 'relay_write_seconds_bucket')) {
+    const limit = le === undefined || le === '+Inf' ? null : Number(le)
+    flushes.set(limit, (flushes.get(limit) ?? 0) + value)
+  }
+  const deadLetters = sum('relay_dead_letters_total')
+  const { user, system } = process.cpuUsage()
+  return {
+    events: ['relay_readings_total', 'relay_duplicates_total', 'relay_misplaced_readings_total']
+      .reduce((all, it) => all + sum(it), deadLetters),
+    deadLetters,
+    partitionFlushes: sum('relay_partition_flushes_total'),
+    workSeconds: sum('relay_fold_seconds_total') + sum('relay_settle_seconds', 'relay_settle_seconds_sum'),
+    cpuSeconds: (user + system) / 1e6,
+    flushes: [...flushes].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity))
   }
 }
 
 function sumsOf (threads: readonly MetricValues[], atMs: number): Sums {
-  const sum = (name: string, ofValue = name) => threads.flat()
-    .filter(it => it.name === name)
-    .flatMap(it =>
-      (it as unknown as { readonly values: { readonly value: number, readonly metricName?: string }[] }).values)
-    .reduce((all, it) => (it.metricName ?? name) === ofValue ? all + it.value : all, 0)
+  const sum = (name: string, ofValue?: string) => sumOf(threads, name, ofValue)
   return {
     atMs,
     readings: sum('relay_readings_total'),

@@ -62,6 +62,15 @@ export function createProcessorMetrics (registry: Registry) {
       labelNames: ['partition'],
       registers
     }),
+    standby: new Gauge({
+      name: 'relay_standby_partitions',
+      help: 'assigned partitions that belong to another generation of processors',
+      registers
+    }),
+    partitionFlushes: new Counter({
+      name: 'relay_partition_flushes_total', help: 'partitions that were settled in flushes', registers
+    }),
+    foldSeconds: new Counter({ name: 'relay_fold_seconds_total', help: 'time spent decoding and folding', registers }),
     flushStalled: new Gauge({
       name: 'relay_flush_stalled',
       help: '1: the log has unread records and nothing was flushed for FLUSH_STALLED_MS',

@@ -4,6 +4,7 @@
  */
 import type { Database } from 'relay-common'
 
+import { readOwned } from './generations.ts'
 import { readMisplaced } from './homes.ts'
 import {
   claimPartition, findGap, readOutcome, readStanding, recordGap, skipGap, type StoreSettings
@@ -13,7 +14,7 @@ import { nameSeries } from './series-ids.ts'
 import type { Store } from './store.ts'
 import { FlushWriter } from './write-flush.ts'
 
-/** Opens the store of one group. Close it before the database. */
+/** Opens the store of one group and generation. Close it before the database. */
 export async function openPostgresStore (database: Database, settings: StoreSettings): Promise<Store> {
   const partitions = new RollupPartitions(database)
   const writer = new FlushWriter(database)
@@ -21,6 +22,7 @@ export async function openPostgresStore (database: Database, settings: StoreSett
     claim: (topic, partition, owner, startOffset) => claimPartition(
       database, settings, topic, partition, owner, startOffset
     ),
+    readOwned: (topicId, partitions) => readOwned(database, topicId, partitions, settings.generation),
     findGap: (topic, partition, startOffset) => findGap(database, settings.kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readStoredRows(database, level, sourcePartition, keys),

@@ -7,6 +7,7 @@ import {
 import { openEventLog, splitGroup, warnOfCompaction } from 'relay-event-log'
 
 import type { ProcessorConfig } from './config.ts'
+import { measureCanary } from './generations.ts'
 import { createMeasure } from './measured.ts'
 import { checkProgressGroup } from './progress-group.ts'
 import { startRetention } from './retention.ts'
@@ -58,8 +59,8 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   const shares = await Promise.all(opening)
 
   const readThreads = () => Promise.all(shares.map(it => it.metrics()))
-  started.adopt(reportProgram(database, 'relay-processor', ownerOf(config), createMeasure(readThreads), log),
-    it => it.close())
+  const measure = createMeasure(readThreads, config.PROCESSOR_GENERATION)
+  started.adopt(reportProgram(database, 'relay-processor', ownerOf(config), measure, log), it => it.close())
 
   const metrics = createProcessMetrics('relay-processor')
   const databaseFault = watchDatabase(database)
@@ -68,6 +69,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     return { ...mergeReadiness(parts), database }
   }
   measureDegraded(metrics, readiness)
+  measureCanary(metrics, database)
   const health = started.adopt(await startHealthServer(config, {
     readiness,
     metrics: {

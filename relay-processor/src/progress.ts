@@ -4,27 +4,33 @@
 import type { Database, PoolClient } from 'relay-common'
 import type { EventLog, Topic } from 'relay-event-log'
 
+import { holdOwner } from './generations.ts'
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
 import { readStoredJournal } from './journal-rows.ts'
 import { holdProgressGroup, type ProgressGroup } from './progress-group.ts'
-import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, CurrentClaims } from './store.ts'
+import type {
+  Claim, ClaimName, CurrentClaims, Gap, MoveOutcome, OwnedElsewhere, ProgressMove
+} from './store.ts'
 
-/** The source and the group of a store. */
+/** The source, the group and the generation of a store. */
 export interface StoreSettings extends ProgressGroup {
+  readonly generation: string
   /** of the event log */
   readonly kind: EventLog['kind']
 }
 
 /** Takes over a partition (store.ts). Rows only know the number of their partition, not its topic. */
 export async function claimPartition (
-  database: Database, { kind, ...group }: StoreSettings, topic: Topic, partition: number, owner: string,
+  database: Database, { kind, generation, ...group }: StoreSettings, topic: Topic, partition: number, owner: string,
   startOffset: bigint
-): Promise<Claim> {
+): Promise<Claim | OwnedElsewhere> {
   const [{ history_id: historyId }] = await database.query<{ history_id: string }>(
     'select ensure_history() as history_id'
   )
   return await database.transaction(async client => {
     await holdProgressGroup(client, group)
+    const ownedBy = await holdOwner(client, topic, partition, generation)
+    if (ownedBy !== generation) return { ownedBy }
     const homes = await holdHomes(client, topic)
     const claimed = await raiseEpoch(client, kind, topic, partition, owner, startOffset)
     // nobody else may write there now

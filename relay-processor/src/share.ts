@@ -7,6 +7,7 @@ import { keepMsOf, levels } from 'relay-rollups'
 
 import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
+import { groupOfGeneration } from './generations.ts'
 import { journalSettings } from './journal.ts'
 import { startLine } from './line.ts'
 import { watchLogEnds } from './watch-log-ends.ts'
@@ -44,7 +45,9 @@ export async function openShare (
   ), it => it?.close())
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
   const store = opened.adopt(
-    await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close()
+    await openPostgresStore(database, {
+      kind: eventLog.kind, generation: config.PROCESSOR_GENERATION, ...progressGroup(config)
+    }), it => it.close()
   )
   const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
   const line = opened.adopt(startLine(lineSettings(config), {
@@ -77,7 +80,7 @@ const ofThread = (config: ProcessorConfig, limit: number) => Math.ceil(limit / c
 export function consumerSettings (config: ProcessorConfig): ConsumerSettings {
   return {
     topic: config.EVENTS_TOPIC,
-    group: config.CONSUMER_GROUP,
+    group: groupOfGeneration(config.CONSUMER_GROUP, config.PROCESSOR_GENERATION),
     instanceId: config.CONSUMER_INSTANCE_ID,
     sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
     fetchBufferMaxBytes: ofThread(config, config.FETCH_BUFFER_MAX_BYTES)

@@ -24,9 +24,13 @@ export interface Store {
   /**
    * Takes over a partition: fences its earlier owner, whatever the topic, and returns the next offset.
    * @param startOffset start of a partition that was never read
+   * @returns `ownedBy`: nothing has changed, because it belongs to another generation of processors (generations.ts)
    * @throws RelayError RELAY_GROUP_REFUSED if another consumer group owns the rollups
    */
-  claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim>
+  claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim | OwnedElsewhere>
+
+  /** Of some partitions, those that this generation of processors may claim now. */
+  readOwned (topicId: string, partitions: readonly number[]): Promise<number[]>
 
   /**
    * Records that are missing before a partition that was never claimed: the rest of a topic with that name that was
@@ -116,6 +120,12 @@ export interface Claim extends ClaimName {
   readonly homes: Homes
   /** the journal of the source partition, in the order of its flushes */
   readonly journal: readonly StoredFragment[]
+}
+
+/** The refusal of a claim. */
+export interface OwnedElsewhere {
+  /** the generation that may claim the partition */
+  readonly ownedBy: string
 }
 
 /** A row of the journal. */

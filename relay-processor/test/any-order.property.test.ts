@@ -16,6 +16,7 @@ import { createProcessorMetrics } from '../src/metrics.ts'
 import { createPartition } from '../src/partition.ts'
 import { openPostgresStore } from '../src/postgres-store.ts'
 import { readWindows, recompute } from './support/recompute.ts'
+import { claimed } from './support/open-owner.ts'
 import { recordsOf } from './support/records.ts'
 
 const rules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL']), futureMaxMs: 300_000 }
@@ -71,7 +72,7 @@ async function send (
   const folder = new Folder(rules)
   await using opened = new AsyncDisposableStack()
   const store = opened.adopt(await openPostgresStore(
-    database, { kind: 'postgres', group: 'relay-processor', takeoverFrom: undefined }
+    database, { kind: 'postgres', generation: 'blue', group: 'relay-processor', takeoverFrom: undefined }
   ), it => it.close())
   let flusher: Flusher | undefined
   let partition!: ReturnType<typeof createPartition>
@@ -80,7 +81,7 @@ async function send (
     if (batch % way.restartEvery === 0) {
       // folded events that were not flushed are lost with the process, and read again
       await flusher?.close()
-      const claim = await store.claim(topic, number, 'test', 0n)
+      const claim = claimed(await store.claim(topic, number, 'test', 0n))
       partition = createPartition(topic, number, claim)
       at = Number(claim.nextOffset)
       flusher = new Flusher(store, { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {

@@ -8,7 +8,7 @@ import { levels } from 'relay-rollups'
 import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
 import { Folder } from '../src/fold.ts'
 import { encode, makeEvents } from './support/open-processor.ts'
-import { openOwner } from './support/open-owner.ts'
+import { claimed, openOwner } from './support/open-owner.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 import { recordsOf } from './support/records.ts'
 
@@ -71,7 +71,7 @@ test('the reader of a recreated topic fences readers of the old one', async t =>
   await flusher.flush([old], nowMs)
   await flusher.written()
 
-  const successor = await store.claim({ ...topic, topicId: randomUUID() }, 0, 'successor', 0n)
+  const successor = claimed(await store.claim({ ...topic, topicId: randomUUID() }, 0, 'successor', 0n))
   assert.equal(successor.nextOffset, 0n)
   assert.equal(successor.eventTimeMaxMs, old.eventTimeMaxMs) // older windows are read back, not overwritten
   folder.fold(old, recordsOf(0, 20n, makeEvents(20, 2).map(encode)), nowMs)
@@ -84,7 +84,7 @@ test('the outcome of a commit without an answer is read from progress', async t 
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const { store } = await openOwner(database, topic, opened)
-  const { epoch, historyId } = await store.claim(topic, 0, 'owner', 0n)
+  const { epoch, historyId } = claimed(await store.claim(topic, 0, 'owner', 0n))
   const move = { partition: 0, epoch, historyId, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity, taken: [] }
   const noRows = {
     rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),

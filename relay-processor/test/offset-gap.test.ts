@@ -59,7 +59,8 @@ test('with the policy to continue it reads on after the gap, which stays recorde
 
 test('an added partition that lost its beginning before it was read is a gap', async t => {
   const { database } = await openLocalPostgres(t)
-  const store = await openPostgresStore(database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined })
+  const store = await openPostgresStore(
+    database, { kind: 'kafka', generation: 'blue', group: 'relay-processor', takeoverFrom: undefined })
   t.after(() => store.close())
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
   // a topic that is read for the first time starts at its beginning, whichever processor comes first

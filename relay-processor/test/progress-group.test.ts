@@ -106,7 +106,8 @@ test('of two groups that claim an empty database at once, one gets all partition
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 8 }
   const claimAll = async (group: string) => {
     const store = opened.adopt(
-      await openPostgresStore(database, { kind: 'kafka', group, takeoverFrom: undefined }), it => it.close()
+      await openPostgresStore(database, { kind: 'kafka', generation: 'blue', group, takeoverFrom: undefined }),
+      it => it.close()
     )
     return await Promise.allSettled(Array.from({ length: 4 }, (_, n) => store.claim(topic, n, group, 0n)))
   }

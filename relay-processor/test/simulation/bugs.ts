@@ -17,6 +17,8 @@ export const bugs = {
   'journal-lost': 'progress moves, and what goes to the journal is not written now and then',
   'journal-early': 'what becomes rows leaves the journal before the transaction commits',
   'journal-unread': 'a claim does not read what the owner before has left in the journal',
+  'generation-ignored': 'a claim does not ask which generation of processors its partition belongs to',
+  'standby-deaf': 'who stands by does not learn that a partition is its own now',
   'commit-guessed': 'a commit without an answer counts as done'
 } as const
 

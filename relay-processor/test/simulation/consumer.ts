@@ -24,6 +24,7 @@ interface Waiting {
 export class SimulatedConsumer implements EventConsumer {
   readonly #process: Process
   readonly #log: Log
+  readonly #group: string
   /** news of the membership, before records */
   readonly #news: ConsumerNews[] = []
   readonly #positions = new Map<number, bigint>()
@@ -38,9 +39,10 @@ export class SimulatedConsumer implements EventConsumer {
   #hurry: () => void = () => {}
   readonly #look = () => this.#lookSoon()
 
-  constructor (process: Process, log: Log) {
+  constructor (process: Process, log: Log, group: string) {
     this.#process = process
     this.#log = log
+    this.#group = group
     log.listen(this.#look)
     process.whenDead(() => log.unlisten(this.#look))
     this.#beat()
@@ -91,7 +93,7 @@ export class SimulatedConsumer implements EventConsumer {
 
   async #heartbeat (): Promise<void> {
     try {
-      this.#memberId ??= await this.#ask('join', () => this.#log.join())
+      this.#memberId ??= await this.#ask('join', () => this.#log.join(this.#group))
       const memberId = this.#memberId
       const [topicId, owned] = [this.#ownedTopicId, [...this.#owned]]
       const answer = await this.#ask('', () => this.#log.heartbeat(memberId, topicId, owned))

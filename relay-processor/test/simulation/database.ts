@@ -19,8 +19,8 @@ import { mergeMisplaced } from '../../src/misplaced.ts'
 import type { MisplacedRow } from '../../src/store.ts'
 import type { Homes } from '../../src/home.ts'
 import type {
-  ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings,
-  CurrentClaims
+  ArrivalRow, BucketKey, Claim, ClaimName, CurrentClaims, Elsewhere, Gap, MoveOutcome, OwnedElsewhere, PartitionRows,
+  ProgressMove, ReturnedReadings
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeFragments, decodeRows, type CopiedFragment, type CopiedRow } from './copied-rows.ts'
@@ -38,6 +38,14 @@ export interface ProgressRow {
   nextOffset: bigint
   eventTimeMaxMs: number
   updatedMs: number
+  /** of the processors that claimed it last */
+  generation: string
+}
+
+/** Generations of processors: the active one, and the partitions that the other one has as a canary. */
+export interface Owners {
+  readonly active: string
+  readonly canary: ReadonlySet<number>
 }
 
 export interface StoredGap extends Gap {
@@ -86,6 +94,9 @@ export class Database {
   readonly seriesIds = new Map<string, number>()
   readonly gaps = new Map<string, StoredGap>()
   readonly misplaced = new Map<bigint, MisplacedRow>()
+  owners: Owners = { active: 'blue', canary: new Set() }
+  /** claims by a generation that does not own the partition */
+  foreignClaims = 0
   #homes: (Homes & { readonly topicId: string }) | undefined
   #misplacedId = 0n
   #histories = 1
@@ -123,7 +134,7 @@ export class Database {
     const copies = tables.map(it => new Map(it))
     const progress = new Map([...this.progress].map(([key, row]) => [key, { ...row }]))
     const moves = [...this.moves]
-    const [homes, misplacedId] = [this.#homes, this.#misplacedId]
+    const [homes, misplacedId, owners] = [this.#homes, this.#misplacedId, this.owners]
     return () => {
       this.crash()
       for (const [n, table] of tables.entries()) {
@@ -135,6 +146,7 @@ export class Database {
       this.moves.splice(0, Infinity, ...moves)
       this.#homes = homes
       this.#misplacedId = misplacedId
+      this.owners = owners
     }
   }
 
@@ -143,7 +155,31 @@ export class Database {
     this.#finish(transaction)
   }
 
-  async claim (topic: Topic, partition: number, startOffset: bigint): Promise<Claim> {
+  ownerOf (partition: number): string {
+    const { active, canary } = this.owners
+    return canary.has(partition) ? otherGeneration(active) : active
+  }
+
+  /** Changes who may claim, and fences the owners of the partitions that change hands: one transaction. */
+  async changeOwners (topicId: string, owners: Owners): Promise<void> {
+    this.#check(true)
+    const transaction = this.begin()
+    const rows = [...this.progress].filter(([, it]) => it.topicId === topicId)
+    for (const [key] of rows) await this.#lock(transaction, key)
+    const before = new Map(rows.map(([key, it]) => [key, this.ownerOf(it.partition)]))
+    this.owners = owners
+    for (const [key, it] of rows) if (before.get(key) !== this.ownerOf(it.partition)) it.epoch++
+    this.#finish(transaction)
+  }
+
+  readOwned (partitions: readonly number[], generation: string): number[] {
+    this.#check(false)
+    return partitions.filter(it => this.ownerOf(it) === generation)
+  }
+
+  async claim (
+    topic: Topic, partition: number, startOffset: bigint, generation: string
+  ): Promise<Claim | OwnedElsewhere> {
     this.#check(true)
     await this.#decideHomes(topic)
     const transaction = this.begin()
@@ -151,6 +187,11 @@ export class Database {
     const others = [...this.progress.values()].filter(it => it.partition === partition && it.topicId !== topic.topicId)
     const key = progressKey(topic.topicId, partition)
     for (const it of [...others.map(it => progressKey(it.topicId, partition)), key]) await this.#lock(transaction, it)
+    if (this.ownerOf(partition) !== generation && this.#bug !== 'generation-ignored') {
+      this.#world.count('stood by')
+      this.#finish(transaction)
+      return { ownedBy: this.ownerOf(partition) }
+    }
     for (const it of others) it.epoch++
     let row = this.progress.get(key)
     if (!row) {
@@ -163,11 +204,14 @@ export class Database {
         epoch: 0n,
         nextOffset: startOffset,
         eventTimeMaxMs: -Infinity,
-        updatedMs: 0
+        updatedMs: 0,
+        generation
       }
       this.progress.set(key, row)
     }
     row.epoch++
+    row.generation = generation
+    if (this.ownerOf(partition) !== generation) this.foreignClaims++
     row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, ...others.map(it => it.eventTimeMaxMs))
     row.updatedMs = this.#world.nowMs
     const journal = [...this.journal.values()].filter(it =>
@@ -483,6 +527,10 @@ export class Database {
     for (const key of transaction.holds) this.#holders.delete(key)
     for (const tell of transaction.over.splice(0)) tell()
   }
+}
+
+export function otherGeneration (generation: string): string {
+  return generation === 'blue' ? 'green' : 'blue'
 }
 
 export function progressKey (topicId: string, partition: number): string {

@@ -1,6 +1,6 @@
 /**
- * The simulated event log of brokers: topics that grow, lose their oldest records, and are deleted and recreated; and a
- * group that shares partitions by KIP-848: a partition moves only when its owner has released it, or was silent for a
+ * The simulated event log of brokers: topics that grow, lose their oldest records, and are deleted and recreated; and
+ * groups that share partitions by KIP-848: a partition moves only when its owner has released it, or was silent for a
  * session.
  */
 import { RelayError } from 'relay-common'
@@ -21,9 +21,11 @@ export interface LogPartition {
 }
 
 interface Member {
+  readonly group: string
   lastHeardMs: number
 }
 
+/** A partition in a group. */
 interface Share {
   /** who may read it; undefined: free */
   owner: string | undefined
@@ -96,10 +98,10 @@ export class Log {
       ({ partition, startOffset: BigInt(startOffset), endOffset: BigInt(records.length) }))
   }
 
-  join (): string {
+  join (group: string): string {
     this.checkReachable()
     const memberId = `member-${++this.#memberNumber}`
-    this.#members.set(memberId, { lastHeardMs: this.#world.nowMs })
+    this.#members.set(memberId, { group, lastHeardMs: this.#world.nowMs })
     this.rebalance()
     return memberId
   }
@@ -113,14 +115,15 @@ export class Log {
   /** Shares partitions in a random order: the same members need not get the same ones again. */
   rebalance (): void {
     const { topicId, partitions } = this.topic
-    for (const [key, share] of this.#shares) if (!key.startsWith(`${topicId} `)) share.target = undefined
-    const members = [...this.#members.keys()]
-    const first = this.#world.chance.below(Math.max(1, members.length))
-    for (const partition of partitions.keys()) {
-      const key = `${topicId} ${partition}`
-      const share = this.#shares.get(key) ?? { owner: undefined, target: undefined }
-      share.target = members[(first + partition) % members.length]
-      this.#shares.set(key, share)
+    for (const share of this.#shares.values()) share.target = undefined
+    for (const [group, members] of Map.groupBy(this.#members.keys(), it => this.#members.get(it)!.group)) {
+      const first = this.#world.chance.below(members.length)
+      for (const partition of partitions.keys()) {
+        const key = shareKey(group, topicId, partition)
+        const share = this.#shares.get(key) ?? { owner: undefined, target: undefined }
+        share.target = members[(first + partition) % members.length]
+        this.#shares.set(key, share)
+      }
     }
   }
 
@@ -132,14 +135,15 @@ export class Log {
     if (!member) return { kind: 'unknown-member' }
     member.lastHeardMs = this.#world.nowMs
 
-    const holds = new Set(owned.map(it => `${ownedTopicId} ${it}`))
+    const { group } = member
+    const holds = new Set(owned.map(it => shareKey(group, ownedTopicId, it)))
     const { topicId, partitions } = this.topic
     for (const [key, share] of this.#shares) {
       if (share.owner === memberId && !holds.has(key) && share.target !== memberId) share.owner = undefined // released
       if (share.target === memberId) share.owner ??= memberId
     }
     const mine = [...partitions.keys()].filter(it => {
-      const share = this.#shares.get(`${topicId} ${it}`)
+      const share = this.#shares.get(shareKey(group, topicId, it))
       return share?.owner === memberId && share.target === memberId
     })
     return { kind: 'assignment', topic: this.describe(), partitions: mine }
@@ -152,4 +156,8 @@ export class Log {
       this.leave(memberId)
     }
   }
+}
+
+function shareKey (group: string, topicId: string, partition: number): string {
+  return `${group} ${topicId} ${partition}`
 }

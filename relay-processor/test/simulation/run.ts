@@ -15,6 +15,7 @@ import type { Bug } from './bugs.ts'
 import { findFaults } from './check.ts'
 import { SimulatedConsumer, SimulatedProducer, type ProducerFaults } from './consumer.ts'
 import { Database, progressKey } from './database.ts'
+import { areOwnersRight, findForeignClaims, scheduleDeployment } from './deployment.ts'
 import { makeRecords } from './load.ts'
 import { Log } from './log.ts'
 import { Process } from './process.ts'
@@ -67,6 +68,7 @@ interface Faults extends StoreFaults, ProducerFaults {
 
 interface Machine {
   readonly process: Process
+  readonly generation: string
   /** no two clocks agree, and some are set */
   skewMs: number
   line: Line | undefined
@@ -81,6 +83,8 @@ class Simulation {
   readonly #faults: Faults
   readonly #settings: Omit<LineSettings, 'owner' | 'gapPolicy'>
   #gapPolicy: 'stop' | 'continue'
+  /** processors of two generations run side by side */
+  readonly #isDeploying: boolean
   readonly #machines: Machine[] = []
   #machineNumber = 0
   #areFaultsOver = false
@@ -101,6 +105,7 @@ class Simulation {
       pause: chance.pick([0, 0.01])
     }
     this.#gapPolicy = chance.pick(['stop', 'continue'])
+    this.#isDeploying = chance.happens(0.4)
     // above the maximum a duplicate is not detected and counts: so there is either a low maximum or undetected
     // duplicates
     const keepDuplicates = chance.happens(0.7)
@@ -130,9 +135,11 @@ class Simulation {
   async run (): Promise<void> {
     const { world } = this
     const machines = this.#chance.between(1, 3)
-    for (let n = 0; n < machines; n++) this.#startSoon()
+    for (let n = 0; n < machines; n++) this.#startSoon('blue')
+    if (this.#isDeploying) for (let n = this.#chance.between(0, 1); n < 2; n++) this.#startSoon('green')
     this.#scheduleLoad()
     this.#scheduleFaults()
+    if (this.#isDeploying) scheduleDeployment(world, this.#log, this.#database, FAULTS_MS)
     await world.run(() => false, FAULTS_MS)
 
     this.#endFaults()
@@ -142,14 +149,17 @@ class Simulation {
     this.#isOver = true
     for (const machine of this.#machines) this.#stop(machine)
     await world.run(() => this.#machines.length === 0, RECOVERY_MAX_MS)
-    const wrong = findFaults(this.#log, this.#database, this.#settings)
+    const wrong = [
+      ...findFaults(this.#log, this.#database, this.#settings), ...findForeignClaims(this.#database)
+    ]
     assert.ok(wrong.length === 0, wrong.slice(0, 10).join('\n'))
   }
 
   /** Everything of the current topic is read, and every processor that should run does. */
   #isDone (): boolean {
     const { topicId, partitions } = this.#log.topic
-    return this.#database.misplaced.size === 0 && partitions.every(({ records }, partition) => {
+    if (this.#database.misplaced.size > 0 || !areOwnersRight(this.#log, this.#database)) return false
+    return partitions.every(({ records }, partition) => {
       const progress = this.#database.progress.get(progressKey(topicId, partition))
       return records.length === 0 || (progress !== undefined && Number(progress.nextOffset) === records.length)
     }) && this.#machines.every(it => it.line !== undefined && it.line.readiness().rollups === undefined)
@@ -163,21 +173,21 @@ class Simulation {
       this.#machines.map(it => `${it.process.name}: ${it.line?.readiness().rollups ?? 'ready'}`).join(', ')
   }
 
-  #startSoon (): void {
+  #startSoon (generation: string): void {
     const name = `p${++this.#machineNumber}`
     this.world.schedule(this.#chance.between(0, 1_500), `start ${name}`, () => {
       const process = new Process(name, this.world, () => this.#strike(machine))
-      const machine: Machine = { process, skewMs: this.#chance.between(-200, 200), line: undefined }
+      const machine: Machine = { process, generation, skewMs: this.#chance.between(-200, 200), line: undefined }
       this.#start(machine)
     })
   }
 
   #start (machine: Machine): void {
-    const { process } = machine
+    const { process, generation } = machine
     this.#machines.push(machine)
-    const consumer = new SimulatedConsumer(process, this.#log)
+    const consumer = new SimulatedConsumer(process, this.#log, generation)
     const line = startLine({ ...this.#settings, owner: process.name, gapPolicy: this.#gapPolicy }, {
-      store: new SimulatedStore(process, this.#database, this.#faults, this.#bug),
+      store: new SimulatedStore(process, this.#database, this.#faults, this.#bug, generation),
       eventLog: {
         readOffsets: () => process.ask(
           'read offsets', 'none', () => new Error(), () => this.#log.readOffsets()
@@ -223,7 +233,7 @@ class Simulation {
     const at = this.#machines.indexOf(machine)
     if (at < 0) return
     this.#machines.splice(at, 1)
-    if (!this.#isOver) this.#startSoon()
+    if (!this.#isOver) this.#startSoon(machine.generation)
   }
 
   #createLogger (process: Process): Logger {
@@ -273,7 +283,7 @@ class Simulation {
       if (machine) this.#stop(machine)
     },
     'another processor': () => {
-      if (this.#machines.length < 4) this.#startSoon()
+      if (this.#machines.length < 4) this.#startSoon(this.#isDeploying ? this.#chance.pick(['blue', 'green']) : 'blue')
     },
     'database crash': () => {
       this.#database.crash()

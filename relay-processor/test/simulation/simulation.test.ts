@@ -28,6 +28,7 @@ test(`${SEEDS} runs with faults lose nothing, count nothing twice, and finish`, 
     'brokers away',
     'write refused',
     'commit without an answer: moved', 'commit without an answer: not-moved', 'commit without an answer: fenced',
+    'canary', 'promoted', 'given back', 'stood by',
     'gap: offset-out-of-range', 'gap: topic-recreated', 'partitions added', 'transaction ended by the server'
   ]) assert.ok(counts[name] >= 5, `${name}: ${counts[name]} times`)
 })

@@ -3,9 +3,8 @@ import type { Topic } from 'relay-event-log'
 import { type Level, levels } from 'relay-rollups'
 
 import type {
-  BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings,
-  SeriesName,
-  CurrentClaims, Store, StoredRow, WriteOutcome
+  BucketKey, Claim, ClaimName, CurrentClaims, Elsewhere, Gap, MoveOutcome, NewSeries, OwnedElsewhere, PartitionRows,
+  ProgressMove, ReturnedReadings, SeriesName, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -27,17 +26,29 @@ export class SimulatedStore implements Store {
   readonly #database: Database
   readonly #faults: StoreFaults
   readonly #bug: Bug | undefined
+  readonly #generation: string
 
-  constructor (process: Process, database: Database, faults: StoreFaults, bug: Bug | undefined) {
+  constructor (
+    process: Process, database: Database, faults: StoreFaults, bug: Bug | undefined, generation: string
+  ) {
+    this.#generation = generation
     this.#process = process
     this.#database = database
     this.#faults = faults
     this.#bug = bug
   }
 
-  async claim (topic: Topic, partition: number, _owner: string, startOffset: bigint): Promise<Claim> {
-    const claim = await this.#call(`claim ${partition}`, () => this.#database.claim(topic, partition, startOffset))
+  async claim (
+    topic: Topic, partition: number, _owner: string, startOffset: bigint
+  ): Promise<Claim | OwnedElsewhere> {
+    const claim = await this.#call(`claim ${partition}`, () =>
+      this.#database.claim(topic, partition, startOffset, this.#generation))
     return this.#bug === 'new-by-mistake' ? { ...claim, eventTimeMaxMs: -Infinity } : claim
+  }
+
+  async readOwned (_topicId: string, partitions: readonly number[]): Promise<number[]> {
+    if (this.#bug === 'standby-deaf') return []
+    return await this.#call('read owned', () => this.#database.readOwned(partitions, this.#generation))
   }
 
   findGap (topic: Topic, partition: number, startOffset: bigint): Promise<Gap | undefined> {
