@@ -307,6 +307,15 @@ export const alerts: readonly Alert[] = [
     action: '[Fenced](#fenced).'
   },
   {
+    name: 'RelayCanaryUnfinished',
+    rules: ticket(5 * MINUTE, () => 'max by (namespace) (relay_canary_age_seconds) > 21600'),
+    when: 'a canary of the processors is older than 6 hours',
+    meaning: 'A canary was neither promoted nor aborted, or its abort was interrupted.',
+    impact: 'If it is faulty, answers about its partitions are wrong.',
+    diagnosis: '`npm run relay -- deploy status` shows its state and its partitions.',
+    action: '[Canary](#canary).'
+  },
+  {
     name: 'RelayDeadLetters',
     rules: ticket(5 * MINUTE, time => {
       const letters = `sum by (namespace) (increase(relay_dead_letters_total[${time(15 * MINUTE)}]))`

@@ -493,6 +493,9 @@ export const dashboards: readonly Dashboard[] = [
             'Partition takeovers', 'short', [within('relay_takeovers_total', '15m', 'takeovers')],
             { alarms: ['RelayTakeovers'] }
           ),
+          graph(
+            'Age of the canary', 's', [worst('relay_canary_age_seconds', 'seconds')], watched('RelayCanaryUnfinished')
+          ),
           lagSeconds,
           graph(
             'Answer time', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS),

@@ -12,6 +12,7 @@ import { printableLines, RelayError, version } from 'relay-common'
 
 import { parseFolder } from './arguments.ts'
 import { addDeadLetters } from './dead-letters-commands.ts'
+import { addDeploy } from './deploy/commands.ts'
 import { addDevices } from './devices.ts'
 import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
@@ -46,7 +47,7 @@ const program = new Command('relay')
   .exitOverride()
 const commands = [
   addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay,
-  addProgress, addKeys, addMigrate, addTrace
+  addProgress, addDeploy, addKeys, addMigrate, addTrace
 ]
 for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()

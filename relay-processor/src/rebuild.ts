@@ -49,6 +49,8 @@ export interface RebuildSettings extends SettleRules {
   readonly refused: OffsetSets
   /** true: swaps even if rows would have fewer readings than the live ones */
   readonly isLossAllowed: boolean
+  /** partitions whose rows may have fewer readings in any case, because the live ones may be wrong; left out: none */
+  readonly lossAllowedIn?: ReadonlySet<number>
   /** true: rebuilds and compares without a swap */
   readonly isDryRun: boolean
 }
@@ -147,15 +149,27 @@ export async function rebuildRollups (
   const { changes, fewer } = await store.compare(ranges)
   const records = sumOf(targets) - sumOf(startOffsets)
   if (settings.isDryRun) return { ranges, records, fewer, changes, isSwapped: false }
-  if (fewer > 0 && !settings.isLossAllowed) {
+  const guarded = ranges.filter(it => !settings.lossAllowedIn?.has(it.partition))
+  const lost = fewer > 0 && guarded.length < ranges.length ? (await store.compare(guarded)).fewer : fewer
+  if (lost > 0 && !settings.isLossAllowed) {
     throw new RelayError('RELAY_REPLAY_REFUSED',
-      `${fewer} rows would have fewer readings than now: the log no longer has all of their events. ` +
+      `${lost} rows would have fewer readings than now: the log no longer has all of their events. ` +
       'Nothing was changed; --allow-fewer replaces them anyway')
   }
   signal.throwIfAborted()
   await store.swap(topic.topicId, ranges, true)
   return { ranges, records, fewer, changes, isSwapped: true }
 }
+
+/** The first day that a rebuild could replace completely, for any partition, ms; -Infinity: all. */
+export async function findRebuildableMs (
+  database: Database, eventLog: EventLog, topic: Topic, settings: Pick<StartSettings, 'keepMs' | 'rules'>
+): Promise<number> {
+  const [{ range }] = await findStarts(database, eventLog, topic, settings)
+  return Math.min(...range.startMs)
+}
+
+type StartSettings = Pick<RebuildSettings, 'fromMs' | 'fromOffset' | 'toMs' | 'keepMs' | 'rules'>
 
 interface Start {
   readonly range: PartitionRange
@@ -164,7 +178,7 @@ interface Start {
 
 /** The start offset of each partition that was ever processed, and the range that can be rebuilt from there. */
 async function findStarts (
-  database: Database, eventLog: EventLog, topic: Topic, { fromMs, fromOffset, toMs, keepMs, rules }: RebuildSettings
+  database: Database, eventLog: EventLog, topic: Topic, { fromMs, fromOffset, toMs, keepMs, rules }: StartSettings
 ): Promise<Start[]> {
   const endMs = toMs === undefined ? Infinity : bucketStartMs(DAY_MS, toMs)
   const progress = await database.query<{ source_partition: number, topic_id: string, next_offset: bigint }>(

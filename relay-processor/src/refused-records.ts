@@ -12,12 +12,24 @@ const dependsOnTime: ReadonlySet<string> = new Set(['timestamp-future', 'too-old
 
 /** The records of a topic that were refused for their time. */
 export async function readRefused (eventLog: EventLog, deadLettersTopic: string, topic: string): Promise<OffsetSets> {
+  return await readLetterOffsets(eventLog, deadLettersTopic, topic, isRefusedForTime)
+}
+
+/** Whether the validity of a record depends on the time of reading. @param reason of its letter */
+export function isRefusedForTime (reason: string): boolean {
+  return dependsOnTime.has(reason)
+}
+
+/** The records of a topic that became dead letters. @param takes whether letters of a reason are wanted */
+export async function readLetterOffsets (
+  eventLog: EventLog, deadLettersTopic: string, topic: string, takes: (reason: string) => boolean
+): Promise<Map<number, Set<bigint>>> {
   const refused = new Map<number, Set<bigint>>()
   if (!await eventLog.describeTopic(deadLettersTopic)) return refused
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(deadLettersTopic)) {
     for await (const { headers } of eventLog.readRecords(deadLettersTopic, partition, startOffset, endOffset)) {
       const letter = decodeDeadLetter(headers)
-      if (!letter || letter.sourceTopic !== topic || !dependsOnTime.has(letter.reason)) continue
+      if (!letter || letter.sourceTopic !== topic || !takes(letter.reason)) continue
       const { sourcePartition, sourceOffset } = letter
       if (sourcePartition === undefined || sourceOffset === undefined) continue // it was never in the topic
       let offsets = refused.get(sourcePartition)

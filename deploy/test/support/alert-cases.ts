@@ -316,6 +316,16 @@ export const alertCases: readonly AlertCase[] = [
     }
   },
   {
+    alert: 'RelayCanaryUnfinished',
+    severity: 'ticket',
+    fires: { series: { relay_canary_age_seconds: '0x5 60+60x380 0x60' }, atMinute: 371, endsAtMinute: 390 },
+    quiet: {
+      because: 'it was promoted after three hours',
+      series: { relay_canary_age_seconds: '0x5 60+60x180 0x300' },
+      untilMinute: 480
+    }
+  },
+  {
     alert: 'RelayDeadLetters',
     severity: 'ticket',
     fires: {
