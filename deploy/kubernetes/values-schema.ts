@@ -9,6 +9,7 @@ import { processorSettings } from '../../relay-processor/src/config.ts'
 /** Settings that the chart derives from other values, or that the image sets. */
 export const chartSettings: ReadonlySet<string> = new Set([
   'HOST', 'API_PORT', 'METRICS_PORT', 'HEALTH_PORT', 'SHUTDOWN_DRAIN_MS', 'SHUTDOWN_TIMEOUT_MS', 'CONSUMER_INSTANCE_ID',
+  'PROCESSOR_GENERATION',
   'DATABASE_URL', 'DATABASE_LISTEN_URL', 'DATABASE_REPLICA_URL',
   'POSTGRES_HOST', 'POSTGRES_PORT', 'POSTGRES_DB', 'POSTGRES_USER', 'POSTGRES_PASSWORD',
   'DATABASE_TLS', 'DATABASE_TLS_CA_FILE', 'DATABASE_TLS_CERT_FILE', 'DATABASE_TLS_KEY_FILE',
@@ -91,9 +92,9 @@ const workload = {
 const autoscaling = object({
   enabled: flag, minReplicas: integer(1), maxReplicas: integer(1), cpuPercent: integer(1, 100)
 })
-const image = object({
-  repository: { type: 'string', minLength: 1 }, digest: { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' }
-})
+const digest: Schema = { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' }
+const image = object({ repository: { type: 'string', minLength: 1 }, digest })
+const generation: Schema = { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,30}$' }
 const spread = oneOf('ScheduleAnyway', 'DoNotSchedule')
 const definitions = {
   settings: settingsOf(apiSettings, processorSettings),
@@ -150,7 +151,15 @@ export function valuesSchema (): Schema {
       }),
       query: object({ ...workload, settings: settings('apiSettings'), autoscaling }),
       ingest: object({ enabled: flag, ...workload, settings: settings('apiSettings'), autoscaling }),
-      processor: object({ ...workload, settings: settings('processorSettings'), shutdownTimeoutMs: integer(100) }),
+      processor: object({
+        ...workload,
+        settings: settings('processorSettings'),
+        shutdownTimeoutMs: integer(100),
+        generation,
+        canary: object({
+          enabled: flag, generation, replicas: integer(1), image: object({ tag: text, digest })
+        })
+      }),
       tracing: object({
         endpoint: { type: 'string', pattern: '^$|^https?://' }, headers: object({ existingSecret: text, key: text })
       }),

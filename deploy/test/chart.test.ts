@@ -10,7 +10,8 @@ import { stringify } from 'yaml'
 import { WRITE_COMMAND, writtenFiles } from '../kubernetes/main.ts'
 import { helm, kubernetesValidate } from '../kubernetes/tools.ts'
 import {
-  CHART, kubernetesVersions, NAMESPACE, readValues, render, renderSite, runHelm, sites, validate, values, withTools
+  CHART, kubernetesVersions, NAMESPACE, readValues, render, renderSite, runHelm, sites, validate, values, withTools,
+  type KubernetesObject
 } from './support/chart.ts'
 import { rootManifest } from './support/programs.ts'
 
@@ -77,6 +78,8 @@ suite('a value that is wrong is refused, and named', withHelm, () => {
     { set: 'database.owner.existingSecret=', says: /database\.owner\.existingSecret is not set/ },
     { set: 'database.processor.user=me', says: /database\.processor\.user must be relay_processor_login.*createLogins/ },
     { set: 'eventLog=kafka', says: /kafka\.bootstrapServers is not set.*set eventLog to postgres/ },
+    { set: 'processor.canary.enabled=true,processor.canary.generation=blue', says: /must differ from processor\.generation/ },
+    { set: 'processor.settings.PROCESSOR_GENERATION=red', says: /additional properties 'PROCESSOR_GENERATION' not allowed/ },
     { set: 'ingress.enabled=true', says: /ingress\.host is not set/ },
     { set: 'probe.enabled=true', says: /probe\.token\.existingSecret is not set/ }
   ]
@@ -92,6 +95,22 @@ suite('a value that is wrong is refused, and named', withHelm, () => {
   test('but not the values of the same chart within another one', async () => {
     assert.ok((await render('relay', ...values('minimal'), '--set', 'global.region=eu')).length > 5)
   })
+})
+
+test('a canary runs another image and generation, beside processors that stay as they are', withHelm, async () => {
+  const setsOf = (objects: readonly KubernetesObject[]) => new Map(objects.filter(it => it.kind === 'StatefulSet')
+    .map(it => [it.metadata.name, it.spec]))
+  const without = setsOf(await render('relay', ...values('minimal')))
+  const canary = setsOf(await render('relay', ...values('minimal'),
+    '--set', 'processor.canary.enabled=true,processor.canary.image.tag=9.9.9'))
+  assert.deepEqual(canary.get('relay-processor'), without.get('relay-processor'))
+  const { replicas, selector, template } = canary.get('relay-processor-canary')!
+  assert.equal(replicas, 1)
+  assert.equal(selector.matchLabels['app.kubernetes.io/component'], 'processor-canary')
+  const [container] = template.spec.containers
+  assert.match(container.image, /:9\.9\.9$/)
+  const told = new Map(container.env.map(({ name, value }: { name: string, value: string }) => [name, value]))
+  assert.equal(told.get('PROCESSOR_GENERATION'), 'green')
 })
 
 test('all values are in values.yaml, with their defaults', () => {

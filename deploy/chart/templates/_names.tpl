@@ -39,12 +39,14 @@ labels:
   {{- include "relay.labels" . | nindent 2 }}
 {{- end -}}
 
-{{/* Takes root and image: api or processor. */}}
+{{/* Takes root, image: api or processor, and override: a digest or tag in place of the image's own, if any. */}}
 {{- define "relay.image" -}}
 {{- $image := index .root.Values.images .image -}}
-{{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{- $override := .override | default dict -}}
+{{- $digest := ternary $override.digest $image.digest (or $override.digest $override.tag | empty | not) -}}
+{{- if $digest -}}
+{{ $image.repository }}@{{ $digest }}
 {{- else -}}
-{{ $image.repository }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
+{{ $image.repository }}:{{ $override.tag | default .root.Values.images.tag | default .root.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}

@@ -44,7 +44,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* Takes root, image and values. */}}
+{{/* Takes root, image, values and, if it is not the image of the release, override. */}}
 {{- define "relay.container" -}}
 image: {{ include "relay.image" . }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
