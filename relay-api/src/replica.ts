@@ -204,7 +204,7 @@ function sourceFor (server: Shared, asker: Asker, lagMs: number): ReadSource {
     },
     totals: {
       readTotal: (selection, range, nowMs) => totals.readTotal(selection, range, nowMs, asker),
-      readTotals: (selection, plans, nowMs, marksLate) => totals.readTotals(selection, plans, nowMs, marksLate, asker)
+      readTotals: (selection, plans, nowMs, wanted) => totals.readTotals(selection, plans, nowMs, wanted, asker)
     },
     asker,
     lagMs,

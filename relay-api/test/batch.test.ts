@@ -81,7 +81,7 @@ test('rows equal queries of their own range, with any ends', async t => {
     boundaries[0] -= firstMs
     boundaries[boundaries.length - 1] += lastMs
     const ranges = boundaries.slice(1).map((endMs, n) => ({ startMs: boundaries[n], endMs }))
-    const { merged } = await reader.readTotals(selection, ranges.map(it => planRange(it)), nowMs, false)
+    const { merged } = await reader.readTotals(selection, ranges.map(it => planRange(it)), nowMs, {})
     for (const [n, range] of ranges.entries()) {
       assert.deepEqual(numbersOf(merged[n]), numbersOf(await alone.readTotal(selection, range, nowMs)))
     }

@@ -144,7 +144,8 @@ test('any range and any of its rows equal those of an uncached reader, after any
 
         const days = Array.from({ length: (range.endMs - range.startMs) / DAY_MS }, (_, day) =>
           ({ startMs: range.startMs + day * DAY_MS, endMs: range.startMs + (day + 1) * DAY_MS }))
-        const { merged } = await reader.readTotals(selection, days.map(it => planRange(it)), nowMs, true)
+        const plans = days.map(it => planRange(it))
+        const { merged } = await reader.readTotals(selection, plans, nowMs, { marksRevised: true })
         for (const [n, day] of days.entries()) {
           assert.deepEqual(numbersOf(merged[n]), numbersOf(await plain.readTotal(selection, day, nowMs)))
         }

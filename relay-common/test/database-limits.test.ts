@@ -84,3 +84,11 @@ test('statements by key are planned without joins of whole tables', async t => {
   const names = ['enable_seqscan', 'enable_mergejoin', 'enable_hashjoin', 'jit']
   assert.deepEqual(await Promise.all(names.map(it => settingOf(database, it))), names.map(() => 'off'))
 })
+
+test('a statement by key is planned once per connection, whatever its values', async t => {
+  const database = await open(t, { DATABASE_POOL_MAX: 1 }, { plans: 'by-key' })
+  for (const value of [1, 2, 3]) await database.queryPrepared('find', 'select 1 where $1::integer > 0', [value])
+  const plans = await database.query<{ generic_plans: bigint, custom_plans: bigint }>(
+    "select generic_plans, custom_plans from pg_prepared_statements where statement like 'select 1 where%'")
+  assert.deepEqual(plans.map(it => [Number(it.generic_plans), Number(it.custom_plans)]), [[3, 0]])
+})

@@ -93,6 +93,10 @@ export class ByteReader {
     return this.bytes.length - this.offset
   }
 
+  skipRest (): void {
+    this.offset = this.bytes.length
+  }
+
   byte (): number {
     if (this.remaining < 1) throw corrupt('unexpected end')
     return this.bytes[this.offset++]

@@ -103,8 +103,8 @@ export function foldRuns (digest: Digest, values: number[], counts: number[], le
   if (digest.level === EXACT) {
     addRuns(digest, values, counts, length)
   } else {
-    const bins = Array.from({ length }, (_, n) => binKey(values[n], 0))
-    addRuns(digest, runKeys, runCounts, joinRuns(bins, counts, length, digest.level))
+    for (let n = 0; n < length; n++) runBins[n] = binKey(values[n], 0)
+    addRuns(digest, runKeys, runCounts, joinRuns(runBins, counts, length, digest.level))
   }
   raiseLevelAsNeeded(digest)
 }
@@ -139,6 +139,9 @@ function raiseLevel (digest: Digest, level: number): void {
     counts.push(runCounts[n])
   }
 }
+
+/** Bins of values on their way into a digest. */
+const runBins = emptyDoubles()
 
 /** Keys and counts on their way between two digests. */
 const runKeys = emptyDoubles()

@@ -32,9 +32,9 @@ export { findRetentionDifferences, keepMsOf, maySetRetention, retentionSettings,
 export type { RetentionDays } from './retention.ts'
 export {
   appendReadingsBody, appendRollupBody, decodeBody, decodeContent, encodeReadingsBody, encodeRollupBody, isBodyOf,
-  READINGS_PER_ROW_MAX_DEFAULT
+  mergeRow, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
-export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
+export type { DecodedRow, RollupParts, RollupRow, RowContent } from './rollup-row.ts'
 export {
   average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation,
   sumReadings, total

@@ -3,7 +3,7 @@ import { binKey, decodeDigest, encodeDigest, EXACT, type Digest } from './digest
 import { decodeSum, emptySum, encodeSum, type ExactSum } from './exact-sum.ts'
 import { RelayError } from 'relay-common'
 import { decodeReadings, encodeReadings, type Readings } from './readings.ts'
-import { emptyRollup, foldReadings, type Rollup } from './rollup.ts'
+import { emptyRollup, foldReadings, mergeRollup, type Rollup } from './rollup.ts'
 import { addSquares } from './square-sum.ts'
 
 /**
@@ -75,28 +75,62 @@ export function appendReadingsBody (writer: ByteWriter, readings: Readings, buck
   encodeReadings(writer, readings, bucketStartMs)
 }
 
+/** What a reader needs of a row: `sums` is everything but the distribution, which then stays empty. */
+export type RollupParts = 'sums' | 'all'
+
 export interface DecodedRow {
   readonly rollup: Rollup
   /** undefined if the row only stores its rollup */
   readonly readings: Readings | undefined
 }
 
+/** The columns of a row that its body belongs to. */
+type BodyOfRow = Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>
+
 /**
  * Reads the body of a row, and compares it with the other columns.
  * @throws RelayError RELAY_ROLLUP_CORRUPT, with the bucket and the fault, for bytes that Relay can't have written
  */
-export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>): DecodedRow {
+export function decodeBody (row: BodyOfRow, parts: RollupParts = 'all'): DecodedRow {
+  return explainCorrupt(row, () => {
+    const content = decodeWhole(row, parts)
+    if (content.kind === 'rollup') return { rollup: content.rollup, readings: undefined }
+    const rollup = emptyRollup()
+    foldReadings(rollup, content.readings, parts)
+    return { rollup, readings: content.readings }
+  })
+}
+
+/**
+ * Merges a row into a rollup, as `decodeBody` and `mergeRollup` do. Hot path: readings need no rollup of their own.
+ * @param into changed in place
+ * @throws RelayError RELAY_ROLLUP_CORRUPT, as `decodeBody`; then `into` is unchanged
+ */
+export function mergeRow (into: Rollup, row: BodyOfRow, parts: RollupParts = 'all'): void {
+  explainCorrupt(row, () => {
+    const content = decodeWhole(row, parts)
+    if (content.kind === 'rollup') mergeRollup(into, content.rollup)
+    else foldReadings(into, content.readings, parts)
+  })
+}
+
+/** Content of a row whose columns agree with its body. */
+function decodeWhole (row: BodyOfRow, parts: RollupParts): RowContent {
+  const reader = new ByteReader(row.body)
+  const content = decodeContent(reader, row.bucketStartMs, parts)
+  if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes after the end`)
+  if (content.kind === 'readings') {
+    checkReadings(content.readings, row)
+  } else {
+    Object.assign(content.rollup, { count: row.count, min: row.min, max: row.max })
+    checkRollup(content.rollup, row)
+  }
+  return content
+}
+
+function explainCorrupt<T> (row: BodyOfRow, decode: () => T): T {
   try {
-    const reader = new ByteReader(row.body)
-    const content = decodeContent(reader, row.bucketStartMs)
-    if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes after the end`)
-    const { rollup, readings } = content.kind === 'rollup'
-      ? { rollup: content.rollup, readings: undefined }
-      : { rollup: emptyRollup(), readings: content.readings }
-    if (readings) foldReadings(rollup, readings)
-    else Object.assign(rollup, { count: row.count, min: row.min, max: row.max })
-    checkColumns(rollup, row)
-    return { rollup, readings }
+    return decode()
   } catch (error) {
     if (!(error instanceof RelayError)) throw error
     const start = new Date(row.bucketStartMs)
@@ -116,7 +150,7 @@ export type RowContent =
  * @returns a rollup without count, min and max
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
-export function decodeContent (reader: ByteReader, bucketStartMs: number): RowContent {
+export function decodeContent (reader: ByteReader, bucketStartMs: number, parts: RollupParts = 'all'): RowContent {
   const kind = reader.byte()
   if (kind === READINGS_BODY) return { kind: 'readings', readings: decodeReadings(reader, bucketStartMs) }
   if (kind !== ROLLUP_BODY) throw corrupt(`unknown kind ${kind}: it was written by a newer version of Relay`)
@@ -128,6 +162,11 @@ export function decodeContent (reader: ByteReader, bucketStartMs: number): RowCo
   rollup.lastMs = rollup.firstMs + reader.varint()
   rollup.firstValue = reader.finite()
   rollup.lastValue = reader.finite()
+  // old rows may lack the squares, which the distribution has
+  if (parts === 'sums' && !rollup.sumSquares.lost) {
+    reader.skipRest()
+    return { kind: 'rollup', rollup }
+  }
   rollup.digest = decodeDigest(reader)
   if (rollup.sumSquares.lost && rollup.digest.level === EXACT) rollup.sumSquares = squaresOf(rollup.digest)
   return { kind: 'rollup', rollup }
@@ -167,18 +206,34 @@ function hasLostSquares (rollupBody: Buffer): boolean {
   }
 }
 
-/** Columns and body must agree. */
-function checkColumns (rollup: Rollup, { count, min, max }: Pick<RollupRow, 'count' | 'min' | 'max'>): void {
-  const { level, keys, counts } = rollup.digest
-  const counted = counts.reduce((sum, it) => sum + it, 0)
-  if (counted !== count || count === 0) throw corrupt(`it contains ${counted} readings, but its row says ${count}`)
-
-  const [least, most] = level === EXACT ? [min, max] : [binKey(min, level), binKey(max, level)]
-  if (keys[0] !== least || keys[keys.length - 1] !== most || rollup.min !== min || rollup.max !== max) {
-    throw corrupt(`its values do not span ${min} to ${max} as its row says`)
+/** Columns and readings must agree. */
+function checkReadings ({ values }: Readings, { count, min, max }: BodyOfRow): void {
+  if (values.length !== count) throw corrupt(`it contains ${values.length} readings, but its row says ${count}`)
+  let least = Infinity
+  let most = -Infinity
+  for (let n = 0; n < values.length; n++) {
+    if (values[n] < least) least = values[n]
+    if (values[n] > most) most = values[n]
   }
-  const { firstValue, lastValue } = rollup
+  checkSpan(least === min && most === max, min, max)
+}
+
+/** Columns and rollup must agree. A distribution that was not read is not checked. */
+function checkRollup ({ digest, firstValue, lastValue }: Rollup, { count, min, max }: BodyOfRow): void {
+  const { level, keys, counts } = digest
+  if (count === 0) throw corrupt('its row says that it has no readings')
+  if (keys.length > 0) {
+    let counted = 0
+    for (let n = 0; n < counts.length; n++) counted += counts[n]
+    if (counted !== count) throw corrupt(`it contains ${counted} readings, but its row says ${count}`)
+    const [least, most] = level === EXACT ? [min, max] : [binKey(min, level), binKey(max, level)]
+    checkSpan(keys[0] === least && keys[keys.length - 1] === most, min, max)
+  }
   if (!(Math.min(firstValue, lastValue) >= min && Math.max(firstValue, lastValue) <= max)) {
     throw corrupt('its first or last value is not between its minimum and maximum')
   }
+}
+
+function checkSpan (isRight: boolean, min: number, max: number): void {
+  if (!isRight) throw corrupt(`its values do not span ${min} to ${max} as its row says`)
 }

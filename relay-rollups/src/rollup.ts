@@ -72,11 +72,13 @@ const runCounts: number[] = []
  * Folds many readings, sorting their values once. Hot path: 60 readings, a minute of a device, in 2 us.
  * @param rollup changed in place
  * @param readings sorted, as always
+ * @param parts `sums`: its distribution stays as it is
  */
-export function foldReadings (rollup: Rollup, readings: Readings): void {
+export function foldReadings (rollup: Rollup, readings: Readings, parts: 'sums' | 'all' = 'all'): void {
   const length = readings.timesMs.length
   if (length === 0) return
-  foldValues(rollup, readings.values)
+  if (parts === 'all') foldValues(rollup, readings.values)
+  else addValues(rollup, readings.values)
   foldFirst(rollup, readings.timesMs[0], readings.values[0] + 0)
   foldLast(rollup, readings.timesMs[length - 1], readings.values[length - 1] + 0)
 }
@@ -88,6 +90,18 @@ export function foldUnsorted (rollup: Rollup, { timesMs, values }: Readings): vo
   for (let n = 0; n < timesMs.length; n++) {
     foldFirst(rollup, timesMs[n], values[n] + 0)
     foldLast(rollup, timesMs[n], values[n] + 0)
+  }
+}
+
+/** Adds values to everything but the distribution. */
+function addValues (rollup: Rollup, values: readonly number[]): void {
+  rollup.count += values.length
+  for (let n = 0; n < values.length; n++) {
+    const value = values[n] + 0
+    if (value < rollup.min) rollup.min = value
+    if (value > rollup.max) rollup.max = value
+    addValue(rollup.sum, value)
+    addSquare(rollup.sumSquares, value)
   }
 }
 

@@ -7,7 +7,8 @@ import { DIGEST_EXACT_VALUES_MAX } from '../src/digest.ts'
 import { RelayError } from 'relay-common'
 import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
 import {
-  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, isBodyOf, type RollupRow
+  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, isBodyOf, mergeRow,
+  type RollupRow
 } from '../src/rollup-row.ts'
 import { emptyRollup, foldReadings, mergeRollup, standardDeviation, total, type Rollup } from '../src/rollup.ts'
 import { anyDamage, anyValues } from 'relay-test-support/values.ts'
@@ -107,6 +108,41 @@ test('a row without its sum of squares gets it back if its values are there', ()
     }
   }), { numRuns: 1000 })
   assert.ok(sketches > 0)
+})
+
+/** Everything of a rollup but its distribution. */
+function sumsOf (rollup: Rollup) {
+  const { count, min, max, firstMs, firstValue, lastMs, lastValue } = rollup
+  return [count, min, max, firstMs, firstValue, lastMs, lastValue, total(rollup), standardDeviation(rollup)]
+}
+
+test('a merged row gives the rollup of both, and its sums are the same without the distribution', () => {
+  const anyRow = fc.constantFrom(rollupRow, readingsRow, lostSquaresRow)
+  fc.assert(fc.property(anyReadings, anyReadings, anyRow, (readings, more, make) => {
+    const row = make(readings)
+    const [expected, whole, sums, decoded] = [more, more, more, more].map(rollupOf)
+    mergeRollup(expected, decodeBody(row).rollup)
+    mergeRow(whole, row)
+    assert.deepEqual(encodeRollupBody(whole, START_MS), encodeRollupBody(expected, START_MS))
+    mergeRow(sums, row, 'sums')
+    assert.deepEqual(sumsOf(sums), sumsOf(expected))
+    mergeRollup(decoded, decodeBody(row, 'sums').rollup)
+    assert.deepEqual(sumsOf(decoded), sumsOf(expected))
+  }), { numRuns: 1000 })
+})
+
+test('a damaged row leaves the rollup that it is merged into unchanged', () => {
+  fc.assert(fc.property(anyReadings, anyReadings, anyDamage(), fc.constantFrom(rollupRow, readingsRow),
+    fc.constantFrom('sums' as const, 'all' as const), (readings, more, damage, make, parts) => {
+      const row = make(readings)
+      const into = rollupOf(more)
+      try {
+        mergeRow(into, { ...row, body: damage(row.body) }, parts)
+      } catch (error) {
+        assert.equal((error as RelayError).code, 'RELAY_ROLLUP_CORRUPT')
+        assert.deepEqual(encodeRollupBody(into, START_MS), encodeRollupBody(rollupOf(more), START_MS))
+      }
+    }), { numRuns: 1000 })
 })
 
 test('a row without its sum of squares is accepted by verification; a changed one is not', () => {

@@ -140,7 +140,8 @@ async function readPlans (
   if (plans.length === 0) return new Map(keys.map(key => [key, new Map()]))
   const { selection, groupBy, marksRevised } = query
   const kind = readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups'
-  const bucketQuery: BucketQuery = { selection, groupBy, kind, marksRevised }
+  const parts = query.statistics.some(it => it.needsDistribution) ? 'all' : 'sums'
+  const bucketQuery: BucketQuery = { selection, groupBy, kind, parts, marksRevised }
   const merged = await readGroupRows(source, bucketQuery, keys, plans, query.nowMs)
   const steps = query.statistics.some(it => it.needsSteps)
     ? await readSteps(source.database, query, new Map(keys.map(key => [key, boundaries])), source.asker)

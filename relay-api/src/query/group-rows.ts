@@ -53,7 +53,7 @@ export async function readGroupRows (
   const rows: MergedRows = new Map()
   for (let first = 0; first < keys.length; first += GROUPS_AT_ONCE) {
     await Promise.all(keys.slice(first, first + GROUPS_AT_ONCE).map(async (key, n) => {
-      const read = await totals.readTotals(selections[first + n], plans, nowMs, query.marksRevised === true, asker)
+      const read = await totals.readTotals(selections[first + n], plans, nowMs, query, asker)
       rows.set(key, rowsOf(read, plans))
     }))
   }

@@ -5,8 +5,8 @@
  * the whole minute is used, for all devices, so that all numbers are of one range, and `coverage` states it.
  */
 import {
-  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup,
-  type RollupRow, type TimeRange
+  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, mergeRow, MINUTE_MS, type DecodedRow, type Rollup,
+  type RollupParts, type RollupRow, type TimeRange
 } from 'relay-rollups'
 
 import type { Plan } from './plan.ts'
@@ -49,13 +49,15 @@ export interface Merge {
   finish (): Merged
 }
 
-export function createMerge (plan: Plan): Merge {
+/** @param parts what the answer needs */
+export function createMerge (plan: Plan, parts: RollupParts = 'all'): Merge {
   const total = emptyTally()
   const edges = plan.edges.map(edge => ({ edge, cut: emptyTally(), whole: emptyTally(), hasLostReadings: false }))
 
   const addToEdge = (at: number, row: ReadRow, { rollup, readings }: DecodedRow) => {
     const side = edges[at]
-    mergeInto(side.whole, rollup, row)
+    mergeRollup(side.whole.rollup, rollup)
+    remember(side.whole, row)
     if (side.edge.isOfGroups) return
     if (readings === undefined) {
       side.hasLostReadings = true
@@ -63,15 +65,14 @@ export function createMerge (plan: Plan): Merge {
     }
     const inRange = cutReadings(readings, side.edge)
     if (inRange.timesMs.length === 0) return
-    foldReadings(side.cut.rollup, inRange)
+    foldReadings(side.cut.rollup, inRange, parts)
     remember(side.cut, row)
   }
 
   return {
     add (row) {
-      const decoded = contentOf(row)
-      if (row.edge === undefined) mergeInto(total, decoded.rollup, row)
-      else addToEdge(row.edge, row, decoded)
+      if (row.edge === undefined) addRow(total, row, parts)
+      else addToEdge(row.edge, row, 'content' in row ? row.content : decodeBody(row, parts))
     },
     addTally: tally => joinTally(total, tally),
     get needsDeviceMinutes () {
@@ -102,12 +103,10 @@ export function emptyTally (): OpenTally {
 }
 
 /** Adds a row whose whole bucket counts. @throws RelayError RELAY_ROLLUP_CORRUPT */
-export function addRow (tally: OpenTally, row: ReadRow): void {
-  mergeInto(tally, contentOf(row).rollup, row)
-}
-
-function contentOf (row: ReadRow): DecodedRow {
-  return 'content' in row ? row.content : decodeBody(row)
+export function addRow (tally: OpenTally, row: ReadRow, parts: RollupParts = 'all'): void {
+  if ('content' in row) mergeRollup(tally.rollup, row.content.rollup)
+  else mergeRow(tally.rollup, row, parts)
+  remember(tally, row)
 }
 
 /** @param into changed in place */
@@ -115,11 +114,6 @@ export function joinTally (into: OpenTally, { rollup, zones, deviceTypes }: Tall
   mergeRollup(into.rollup, rollup)
   for (const zone of zones) into.zones.add(zone)
   for (const deviceType of deviceTypes) into.deviceTypes.add(deviceType)
-}
-
-function mergeInto (tally: OpenTally, rollup: Rollup, source: Source): void {
-  mergeRollup(tally.rollup, rollup)
-  remember(tally, source)
 }
 
 function remember (tally: OpenTally, { zone, deviceType }: Source): void {

@@ -6,7 +6,9 @@
  * as one range. Every arm walks the primary key, once per series and range.
  */
 import type { Database } from 'relay-common'
-import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Level, type TimeRange } from 'relay-rollups'
+import {
+  lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Level, type RollupParts, type TimeRange
+} from 'relay-rollups'
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'
@@ -28,6 +30,8 @@ export interface BucketQuery {
   readonly groupBy: GroupBy | undefined
   /** series of whole buckets; edges are always cut out of the minutes of devices */
   readonly kind: SeriesKind
+  /** what the answer needs; left out: everything */
+  readonly parts?: RollupParts
   /** whether to mark revised rows; otherwise none is marked */
   readonly marksRevised?: boolean
 }
@@ -60,7 +64,7 @@ export async function readBuckets (
   const mergeOf = (key: string, row: number) => {
     const rows = merges.get(key)!
     let merge = rows.get(row)
-    if (merge === undefined) rows.set(row, merge = createMerge(plans[row]))
+    if (merge === undefined) rows.set(row, merge = createMerge(plans[row], query.parts))
     return merge
   }
 

@@ -314,7 +314,8 @@ function batchQueryFor (
     own,
     shared,
     isLong,
-    isShort: granted === undefined && edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
+    isShort: granted === undefined && (filter.deviceId !== undefined || edges.length === 0) &&
+      planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
   }
 }
 

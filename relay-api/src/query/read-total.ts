@@ -10,7 +10,7 @@
  * changed, the database is of another history, or the retention has changed, it is repeated.
  */
 import type { Database } from 'relay-common'
-import { lastAtOrBefore, type LevelName, type TimeRange } from 'relay-rollups'
+import { lastAtOrBefore, type LevelName, type RollupParts, type TimeRange } from 'relay-rollups'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import { keptSinceOf, type LevelRetentions } from './kept-since.ts'
@@ -24,6 +24,7 @@ import {
   addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
+import type { BucketQuery } from './read-buckets.ts'
 import { filterReadsDeviceSeries, readRows, type Moment, type SeriesFilter, type Wanted } from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
@@ -33,13 +34,16 @@ export interface TotalReader {
   /**
    * The totals of several ranges, all of one moment.
    * @param plans of the ranges, ascending, without overlap
-   * @param marksLate whether to report late readings between the first and the last range
+   * @param wanted parts: of the totals, default: everything; marksRevised: whether to report late readings between the
+   *   first and the last range
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
    */
   readTotals (
-    filter: SeriesFilter, plans: readonly Plan[], nowMs: number, marksLate: boolean, asker?: Asker
+    filter: SeriesFilter, plans: readonly Plan[], nowMs: number, wanted: WantedTotals, asker?: Asker
   ): Promise<Totals>
 }
+
+export type WantedTotals = Pick<BucketQuery, 'parts' | 'marksRevised'>
 
 export interface Totals {
   /** by range */
@@ -82,10 +86,10 @@ export function createTotalReader (
       }
       throw new Error('the retention changed several times during one read')
     },
-    async readTotals (filter, plans, nowMs, marksLate, asker = nobody) {
+    async readTotals (filter, plans, nowMs, { parts, marksRevised: marksLate = false }, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
         const planned = plans.map(it => planOf(attempt, filter, it, nowMs))
-        const how = { marksLate, isLong: await isLong(filter, planned, asker) }
+        const how = { parts, marksLate, isLong: await isLong(filter, planned, asker) }
         const { merged, moment } = await attemptTotals(batches, filter, planned, cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         if (merged) return { merged, late: moment.late }
@@ -117,7 +121,9 @@ function planOf (attempt: number, filter: SeriesFilter, plan: Plan, nowMs: numbe
  */
 async function attemptTotals (
   batches: Batches, filter: SeriesFilter, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
-  { marksLate, isLong }: { readonly marksLate: boolean, readonly isLong: boolean }
+  { parts, marksLate, isLong }: {
+    readonly parts?: RollupParts, readonly marksLate: boolean, readonly isLong: boolean
+  }
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify({ ...filter, granted: undefined })
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
@@ -129,7 +135,7 @@ async function attemptTotals (
   }
   /** of plans with any data */
   const merges: Array<Merge | undefined> = []
-  const mergeOf = (n: number): Merge => (merges[n] ??= createMerge(plans[n]))
+  const mergeOf = (n: number): Merge => (merges[n] ??= createMerge(plans[n], parts))
   const starts = plans.map(it => it.coverage.startMs)
   const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, n })))
   const moment = await readPieces(batches, filter, {

@@ -33,6 +33,8 @@ export interface Statistic {
   readonly columns: readonly string[]
   /** it needs steps, and so the readings in minutes */
   readonly needsSteps: boolean
+  /** it needs the distribution of the values */
+  readonly needsDistribution: boolean
   /** one per column; times in ms since the epoch. @param facts of a row with at least one reading */
   read (facts: RowFacts): NumberOrReason[]
 }
@@ -50,6 +52,7 @@ function ofRollup (name: string, read: (rollup: Rollup) => number | null): Stati
     name,
     columns: [name],
     needsSteps: false,
+    needsDistribution: false,
     read: ({ rollup }) => {
       const value = read(rollup)
       return [value !== null && Number.isFinite(value) ? value : 'out-of-range']
@@ -62,6 +65,7 @@ function ofSteps (name: string, read: (steps: StepSums, lengthMs: number) => num
     name,
     columns: [name],
     needsSteps: true,
+    needsDistribution: false,
     read: ({ steps, lengthMs }) => {
       if (typeof steps === 'string') return [steps]
       if (steps === undefined) throw new Error(`${name} needs steps`)
@@ -78,6 +82,7 @@ function percentile (name: string, share: Fraction): Statistic {
     name,
     columns: [name, `${name}Error`],
     needsSteps: false,
+    needsDistribution: true,
     read: ({ rollup }) => {
       const { value, error } = quantile(rollup, share)
       return [value, Number.isFinite(error) ? error : 'out-of-range']
@@ -86,7 +91,13 @@ function percentile (name: string, share: Fraction): Statistic {
 }
 
 function timed (name: string, read: (rollup: Rollup) => [value: number, timeMs: number]): Statistic {
-  return { name, columns: [name, `${name}Time`], needsSteps: false, read: ({ rollup }) => read(rollup) }
+  return {
+    name,
+    columns: [name, `${name}Time`],
+    needsSteps: false,
+    needsDistribution: false,
+    read: ({ rollup }) => read(rollup)
+  }
 }
 
 const named: readonly Statistic[] = [

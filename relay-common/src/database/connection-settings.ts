@@ -1,4 +1,6 @@
 /** Settings of a connection to PostgreSQL, and of the sessions on it. */
+import type { ClientBase } from 'pg'
+
 import type { SessionSettings } from './pooler.ts'
 import { readTls, type TlsFiles } from '../tls.ts'
 
@@ -88,6 +90,16 @@ export function sessionSettings (settings: DatabaseSettings, plans: PlanStyle): 
     ...idleMs === undefined ? {} : { idle_in_transaction_session_timeout: String(idleMs) },
     ...planSettings[plans]
   }
+}
+
+/**
+ * Plans each prepared statement once per connection. Otherwise PostgreSQL plans its first five uses for their values,
+ * which takes longer than most reads. TimescaleDB must know the values to leave out chunks, so it decides by itself.
+ */
+export async function planOnce (client: ClientBase): Promise<void> {
+  await client.query(`
+    select set_config('plan_cache_mode', 'force_generic_plan', false)
+    where not exists (select from pg_extension where extname = 'timescaledb')`)
 }
 
 /** Address of a database without its password, for messages. */

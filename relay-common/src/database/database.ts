@@ -14,7 +14,7 @@ import type { Registry } from 'prom-client'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import {
-  connectionOptions, describeDatabase, sessionSettings, type DatabaseSettings, type PlanStyle
+  connectionOptions, describeDatabase, planOnce, sessionSettings, type DatabaseSettings, type PlanStyle
 } from './connection-settings.ts'
 import { isConnectionError, isLoginRefused } from './database-errors.ts'
 import { measurePool } from './pool-metrics.ts'
@@ -163,6 +163,7 @@ export async function openDatabase (
     onConnect: async (client: ClientBase) => {
       if (mode === 'transaction') return // another client would get its session next
       if (mode === 'session') await giveSettings(client, wanted)
+      if (plans === 'by-key') await planOnce(client)
       if (checkMs > 0) await checkClient(client, checkMs)
     },
     types: relayTypes
