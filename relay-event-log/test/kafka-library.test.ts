@@ -25,6 +25,6 @@ test('Kafka\'s library still checks its options when their schemas are compiled 
   assert.match(consumer, /sessionTimeout/)
   assert.equal(valid, 'Admin')
   const lazily = await refusalAfter(
-    "const { loadKafkaLibrary } = await import('../src/event-log/kafka/library.ts'); loadKafkaLibrary()")
+    "const { loadKafkaLibrary } = await import('../src/kafka/library.ts'); loadKafkaLibrary()")
   assert.equal(lazily, plainly)
 })
