@@ -22,9 +22,11 @@ export class FetchWait {
 
 /**
  * A time when the log had no record after the answered offsets.
+ * @param askedMs ms since the epoch
+ * @param tookMs by a steady clock
  * @param waitMaxMs of the fetch: an empty answer that took as long was waited for by the broker
  * @param isEmpty whether the answer has no records
  */
-export function endSeenMs (askedMs: number, nowMs: number, waitMaxMs: number, isEmpty: boolean): number {
-  return isEmpty && nowMs - askedMs >= waitMaxMs ? askedMs + waitMaxMs : askedMs
+export function endSeenMs (askedMs: number, tookMs: number, waitMaxMs: number, isEmpty: boolean): number {
+  return isEmpty && tookMs >= waitMaxMs ? askedMs + waitMaxMs : askedMs
 }

@@ -185,7 +185,8 @@ export class KafkaFetcher {
       cursor.isInDoubt = checked !== undefined
       return [partition, { partition, cursor, checked, offset: checked?.offset ?? offset }]
     }))
-    const waitMaxMs = this.#wait.maxMs(performance.now())
+    const startedMs = performance.now()
+    const waitMaxMs = this.#wait.maxMs(startedMs)
     const { partitions, received } = await fetchRaw(connection, {
       topicId: this.#topic!.topicId,
       partitions: [...asked.values()],
@@ -194,7 +195,7 @@ export class KafkaFetcher {
       partitionMaxBytes: PARTITION_MAX_BYTES
     })
     const isEmpty = partitions.every(it => it.errorCode === kafkaErrors.NONE && !it.batches?.length)
-    const seenMs = endSeenMs(askedMs, Date.now(), waitMaxMs, isEmpty)
+    const seenMs = endSeenMs(askedMs, performance.now() - startedMs, waitMaxMs, isEmpty)
 
     let isLayoutWrong = false
     let fetchedBytes = 0
