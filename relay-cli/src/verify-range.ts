@@ -7,9 +7,9 @@
  */
 import { randomUUID } from 'node:crypto'
 
+import { RelayError, type PoolClient } from 'relay-common'
 import { catchUp, waitForPartitions, type ConsumerNews, type RecordVisitor, type Topic } from 'relay-event-log'
 import { decodeEvent, readNextOffsets, type DeviceEvent, type EventRules } from 'relay-rollups'
-import { RelayError, type PoolClient } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
 import { compare, homeOf, type Difference, type VerifiedRange } from './compare-days.ts'

@@ -4,11 +4,11 @@
  */
 import { randomUUID } from 'node:crypto'
 
+import { RelayError } from 'relay-common'
 import {
   catchUp, waitForPartitions, type ConsumerNews, type EventLog, type RecordSet, type RecordVisitor, type Topic
 } from 'relay-event-log'
 import { decodeEvent, type EventRules } from 'relay-rollups'
-import { RelayError } from 'relay-common'
 
 import type { DeadLetter } from './dead-letters.ts'
 import type { NotedPartition } from './deployment.ts'

@@ -9,7 +9,7 @@
  * killed is repeated.
  */
 import { readPrograms, RelayError, type Database, type PoolClient } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
 
 export interface Generation {
   readonly name: string

@@ -7,7 +7,7 @@
  *     change of owner (deployment.ts) ──▶ raises the epoch in the same transaction: who stood by claims it within seconds
  */
 import { Gauge, within, type Database, type PoolClient, type Registry } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
 
 /** Name of the only generation of a plain site, so that it needs no setting. */
 export const GENERATION_DEFAULT = 'blue'

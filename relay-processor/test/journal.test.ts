@@ -67,7 +67,9 @@ test('a database from before the journal continues to work, and resends of its r
   before.kill('SIGKILL')
   await exited
   await site.database.query(`
-    drop table journal, series_blocks, progress_group, programs, traced_devices, traced_flushes; drop index series_groups;
+    drop table journal, series_blocks, progress_group, programs, traced_devices, traced_flushes, processor_generations,
+      canary_partitions;
+    drop index series_groups;
     alter table progress drop last_record_offset, drop last_record_value_crc, drop last_record_next_offset;
     drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times, read_event_log_with_headers;
     delete from migrations where name >= '0022'`)

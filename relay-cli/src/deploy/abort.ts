@@ -10,10 +10,10 @@
  * A kill leaves the state `aborting`, in which processors of the active generation work as always. The next abort
  * repeats steps 2 to 5, which change nothing twice.
  */
-import { DAY_MS } from 'relay-rollups'
 import { RelayError, version } from 'relay-common'
 import { toDeadLetterRecord } from 'relay-dead-letters'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
+import { DAY_MS } from 'relay-rollups'
 import { readCanaryRange, type CanaryRange } from 'relay-processor/canary-range'
 import { endAbort, giveBack, readDeployment, readRunning, type Canary } from 'relay-processor/deployment'
 import { readHomesToday } from 'relay-processor/homes'

@@ -4,9 +4,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { bucketStartMs, HOUR_MS, readNextOffsets } from 'relay-rollups'
 import { readPrograms, RelayError, type ProcessorTotals } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
+import { bucketStartMs, HOUR_MS, readNextOffsets } from 'relay-rollups'
 import { readDeployment, type Canary, type Deployment } from 'relay-processor/deployment'
 
 import type { Difference } from '../compare-days.ts'

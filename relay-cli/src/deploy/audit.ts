@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os'
 
 import { writeAudit } from 'relay-access'
-import { type PoolClient } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { PoolClient } from 'relay-common'
+import type { Topic } from 'relay-event-log'
 import type { Canary } from 'relay-processor/deployment'
 
 /** Records a step of a deployment, in its transaction. */

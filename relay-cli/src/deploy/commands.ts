@@ -1,8 +1,8 @@
 /** `relay deploy status | canary | analyse | promote | abort`: a new version of processors beside the current one. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { bucketStartMs, DAY_MS } from 'relay-rollups'
 import { RelayError } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
+import { bucketStartMs, DAY_MS } from 'relay-rollups'
 import {
   promote, readDeployment, readRunning, startCanary, type RunningProcessor
 } from 'relay-processor/deployment'

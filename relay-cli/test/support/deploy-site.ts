@@ -7,8 +7,8 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
+import type { EventLog } from 'relay-event-log'
 import { MINUTE_MS, type DeviceEvent } from 'relay-rollups'
-import { type EventLog } from 'relay-event-log'
 
 import { openSite, send, spawnProcessor, type Site } from '../../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../../relay-processor/test/support/recompute.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 import { createMetrics, type Database } from 'relay-common'
-import { type Topic } from 'relay-event-log'
+import type { Topic } from 'relay-event-log'
 
 import { Flusher } from '../../src/flush.ts'
 import { createProcessorMetrics } from '../../src/metrics.ts'
