@@ -56,14 +56,15 @@ const sections: Readonly<Record<string, () => string>> = {
     table([
       'devices', 'late', 'events/s', 'CPU us/event, both', 'processor', 'PostgreSQL', 'broker', 'WAL bytes/event',
       'rows/event',
-      'visible after, p50', 'p99', 'lag before', 'lag after', 'processor MB', 'journal MB'
+      'visible after, p50', 'p99', 'lag before', 'lag after', 'processor MB', 'journal MB', 'measured'
     ], it.cases.map(row => [
       `${whole(row.devices)}, each ${row.intervalS} s`, `${row.late * 100} %`, whole(row.eventsPerSecond),
       ...[
         row.cpuUsPerEvent.both, row.cpuUsPerEvent.processor, row.cpuUsPerEvent.postgres, row.cpuUsPerEvent.broker
       ].map(us => us.toFixed(1)),
       whole(row.walBytesPerEvent), row.rowsPerEvent.toFixed(3), ...[row.p50Ms, row.p99Ms].map(ms => `${whole(ms)} ms`),
-      whole(row.lagBefore), whole(row.lagAfter), whole(row.processorMemoryMb), whole(row.journalMb)
+      whole(row.lagBefore), whole(row.lagAfter), whole(row.processorMemoryMb), whole(row.journalMb),
+      `${row.date.slice(0, 10)}, ${row.commit}`
     ]))
   ]),
   livePeers: () => render(withPeers().length === 0 ? undefined : 'live', () => withPeers().flatMap(row => [
