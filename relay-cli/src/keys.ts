@@ -1,12 +1,11 @@
 /** `relay keys list | create | rotate | revoke`: API keys, also for the first key before the API has one. */
-import { userInfo } from 'node:os'
-
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import {
-  createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes, type Actor,
+  createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes,
   type Scope, type StoredApiKey
 } from 'relay-access'
 
+import { actor } from './actor.ts'
 import { parseDurationArgument } from './arguments.ts'
 import { formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSiteDatabase } from './site.ts'
@@ -68,11 +67,6 @@ function environment (): Option {
 function parseScope (text: string, before: readonly Scope[] = []): Scope[] {
   if (!isScope(text)) throw new InvalidArgumentError(`Must be one of ${scopes.join(', ')}.`)
   return [...before, text]
-}
-
-/** The actor for the audit log: anyone with write access to the database could claim any name. */
-function actor (): Actor {
-  return { principal: `relay-cli:${userInfo().username}` }
 }
 
 async function list ({ json }: OutputOptions): Promise<void> {

@@ -2,8 +2,6 @@
  * `relay progress set`: where processors go on reading, for a site that moved to an event log with other offsets, such
  * as a mirror of its topic.
  */
-import { userInfo } from 'node:os'
-
 import { Option, type Command } from 'commander'
 import { writeAudit } from 'relay-access'
 import { RelayError } from 'relay-common'
@@ -12,6 +10,7 @@ import type { Topic } from 'relay-event-log'
 import { setNextOffset } from 'relay-processor/progress'
 import { readNextOffsets } from 'relay-rollups'
 
+import { actor } from './actor.ts'
 import { parseTime } from './arguments.ts'
 import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
@@ -100,8 +99,7 @@ async function move (
     for (const { partition, to } of moves) {
       await setNextOffset(client, eventLog.kind, topic, partition, 'relay progress set', to)
     }
-    const actor = { principal: `relay-cli:${userInfo().username}` }
-    await writeAudit(client, actor, 'progress.set', config.EVENTS_TOPIC, {
+    await writeAudit(client, actor(), 'progress.set', config.EVENTS_TOPIC, {
       time: formatTime(timeMs),
       partitions: moves.map(({ partition, from, to }) => ({ partition, from: from?.toString(), to: to.toString() }))
     })

@@ -7,6 +7,7 @@ import { repairRollups, type RepairedDay } from 'relay-processor/repair'
 import { parseTime } from './arguments.ts'
 import { countOf, formatTime, printJson, printLine, type OutputOptions } from './output.ts'
 import { openSite, topicOf } from './site.ts'
+import { stopSignal } from './stop-signal.ts'
 
 interface RepairOptions extends OutputOptions {
   readonly from: number
@@ -48,9 +49,7 @@ async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOpti
     throw new RelayError('RELAY_CONFIG_INVALID',
       'KEEP_DUPLICATES is set: on this site a resent reading counts twice, so there is nothing to repair')
   }
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; earlier days were repaired'))
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const signal = stopSignal('stopped; earlier days were repaired')
   const settings = {
     topic: await topicOf(site, config.EVENTS_TOPIC),
     fromMs,
@@ -60,7 +59,7 @@ async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOpti
     isDryRun
   }
   let days = 0
-  for await (const day of repairRollups(database, settings, stop.signal)) {
+  for await (const day of repairRollups(database, settings, signal)) {
     days++
     if (day.refused !== undefined) process.exitCode = 1
     if (json) printJson(render(day, isDryRun))

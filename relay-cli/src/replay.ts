@@ -8,7 +8,8 @@ import { parseTime, parseTimeOrOffset } from './arguments.ts'
 import {
   countOf, formatTime, printJson, printLine, printTable, startProgressBar, type OutputOptions
 } from './output.ts'
-import { openSite, readKeepMs, rulesOf } from './site.ts'
+import { openSite, rebuildSettingsOf } from './site.ts'
+import { stopSignal } from './stop-signal.ts'
 
 interface ReplayOptions extends OutputOptions {
   readonly from?: ReturnType<typeof parseTimeOrOffset>
@@ -44,26 +45,19 @@ Examples:
 async function replay ({ from, to, yes, dryRun, allowFewer, json }: ReplayOptions): Promise<void> {
   await using site = await openSite()
   const { config, database, eventLog } = site
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; nothing was changed'))
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const signal = stopSignal('stopped; nothing was changed')
 
   const progress = startProgressBar('rebuilding')
   const refused = await readRefused(eventLog, config.DEAD_LETTERS_TOPIC, config.EVENTS_TOPIC)
   const result = await rebuildRollups(database, eventLog, {
-    topic: config.EVENTS_TOPIC,
-    rules: rulesOf(config),
-    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
-    keepDuplicates: config.KEEP_DUPLICATES,
-    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
-    keepMs: await readKeepMs(database),
+    ...await rebuildSettingsOf(site),
     fromMs: from && 'timeMs' in from ? from.timeMs : undefined,
     fromOffset: from && 'offset' in from ? from.offset : undefined,
     toMs: to,
     refused,
     isLossAllowed: allowFewer ?? false,
     isDryRun: dryRun || !yes
-  }, progress.update, stop.signal).finally(() => progress[Symbol.dispose]())
+  }, progress.update, signal).finally(() => progress[Symbol.dispose]())
   if (json) printJson(describe(result))
   else show(result)
 }

@@ -77,6 +77,18 @@ export function rulesOf (config: CliConfig): EventRules & { readonly isKeyChecke
   }
 }
 
+/** How rollups of the events are recomputed on this site. */
+export async function rebuildSettingsOf ({ config, database }: Site) {
+  return {
+    topic: config.EVENTS_TOPIC,
+    rules: rulesOf(config),
+    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
+    keepDuplicates: config.KEEP_DUPLICATES,
+    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
+    keepMs: await readKeepMs(database)
+  }
+}
+
 /** Retention by index of the level, in ms; Infinity: forever. */
 export async function readKeepMs (database: Database): Promise<number[]> {
   const rows = await database.query<{ name: string, keep_ms: number | null }>(

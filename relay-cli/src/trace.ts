@@ -2,12 +2,11 @@
  * `relay trace event`: what became of the events of a device. `relay trace device | list`: devices whose events are
  * traced for a while (docs/tracing.md).
  */
-import { userInfo } from 'node:os'
-
 import { InvalidArgumentError, type Command } from 'commander'
 import { readTracedDevices, traceDevice, TRACED_FOR_MAX_MS } from 'relay-common'
 import { isId } from 'relay-rollups'
 
+import { actor } from './actor.ts'
 import { parseDurationArgument, parseTime } from './arguments.ts'
 import { findFates, type EventFate } from './event-fates.ts'
 import {
@@ -96,7 +95,7 @@ function describe ({ place, appendedMs, event, traceId, fate, detail }: EventFat
 
 async function trace (deviceId: string, { for: forMs, json }: OutputOptions & { readonly for: number }): Promise<void> {
   await using site = await openSiteDatabase()
-  await traceDevice(site.database, deviceId, forMs, `relay-cli:${userInfo().username}`)
+  await traceDevice(site.database, deviceId, forMs, actor().principal)
   const until = formatTime(Date.now() + forMs)
   if (json) printJson({ deviceId, until })
   else printLine(forMs === 0 ? `${deviceId} is no longer traced on demand` : `${deviceId} is traced until ${until}`)

@@ -37,6 +37,13 @@ export interface ProcessorTotals {
   readonly flushes: ReadonlyArray<readonly [limitSeconds: number | null, count: number]>
 }
 
+/** Adds up counts by limit, ascending; what has no limit comes last. */
+export function sumByLimit (counts: ProcessorTotals['flushes']): ProcessorTotals['flushes'] {
+  const sums = new Map<number | null, number>()
+  for (const [limit, count] of counts) sums.set(limit, (sums.get(limit) ?? 0) + count)
+  return [...sums].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity))
+}
+
 export interface ProgramReport {
   readonly program: string
   readonly instance: string

@@ -2,7 +2,7 @@
  * What a processor did since it was asked before, from its own metrics: rates and averages; and since its start, for
  * the analysis of a deployment. For its report (relay-common).
  */
-import type { MetricValues, ProcessorTotals, ProgramMeasurements } from 'relay-common'
+import { sumByLimit, type MetricValues, type ProcessorTotals, type ProgramMeasurements } from 'relay-common'
 
 /** Sums of all threads so far, by what is measured. */
 interface Sums {
@@ -46,11 +46,8 @@ function sumOf (threads: readonly MetricValues[], name: string, ofValue = name):
 
 function totalsOf (threads: readonly MetricValues[]): ProcessorTotals {
   const sum = (name: string, ofValue?: string) => sumOf(threads, name, ofValue)
-  const flushes = new Map<number | null, number>()
-  for (const { labels: { le }, value } of valuesOf(threads, 'relay_write_seconds', 'relay_write_seconds_bucket')) {
-    const limit = le === undefined || le === '+Inf' ? null : Number(le)
-    flushes.set(limit, (flushes.get(limit) ?? 0) + value)
-  }
+  const flushes = valuesOf(threads, 'relay_write_seconds', 'relay_write_seconds_bucket')
+    .map(({ labels: { le }, value }) => [le === undefined || le === '+Inf' ? null : Number(le), value] as const)
   const deadLetters = sum('relay_dead_letters_total')
   const { user, system } = process.cpuUsage()
   return {
@@ -60,7 +57,7 @@ function totalsOf (threads: readonly MetricValues[]): ProcessorTotals {
     partitionFlushes: sum('relay_partition_flushes_total'),
     workSeconds: sum('relay_fold_seconds_total') + sum('relay_settle_seconds', 'relay_settle_seconds_sum'),
     cpuSeconds: (user + system) / 1e6,
-    flushes: [...flushes].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity))
+    flushes: sumByLimit(flushes)
   }
 }
 

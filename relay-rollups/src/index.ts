@@ -34,12 +34,12 @@ export {
   appendReadingsBody, appendRollupBody, decodeBody, decodeContent, encodeReadingsBody, encodeRollupBody, isBodyOf,
   mergeRow, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
-export type { DecodedRow, RollupParts, RollupRow, RowContent } from './rollup-row.ts'
+export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
 export {
   average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation,
   sumReadings, total
 } from './rollup.ts'
-export type { Rollup } from './rollup.ts'
+export type { Rollup, RollupParts } from './rollup.ts'
 export { interpolate } from './rounding.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName, TimeRange } from './window.ts'

@@ -3,7 +3,7 @@ import { binKey, decodeDigest, encodeDigest, EXACT, type Digest } from './digest
 import { decodeSum, emptySum, encodeSum, type ExactSum } from './exact-sum.ts'
 import { RelayError } from 'relay-common'
 import { decodeReadings, encodeReadings, type Readings } from './readings.ts'
-import { emptyRollup, foldReadings, mergeRollup, type Rollup } from './rollup.ts'
+import { emptyRollup, foldReadings, mergeRollup, type Rollup, type RollupParts } from './rollup.ts'
 import { addSquares } from './square-sum.ts'
 
 /**
@@ -74,9 +74,6 @@ export function appendReadingsBody (writer: ByteWriter, readings: Readings, buck
   writer.byte(READINGS_BODY)
   encodeReadings(writer, readings, bucketStartMs)
 }
-
-/** What a reader needs of a row: `sums` is everything but the distribution, which then stays empty. */
-export type RollupParts = 'sums' | 'all'
 
 export interface DecodedRow {
   readonly rollup: Rollup

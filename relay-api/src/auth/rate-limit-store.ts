@@ -1,12 +1,16 @@
 /**
  * Counts of requests in PostgreSQL (`rate_limits`), for API processes that count together.
- *
- * A window that ends further ahead than two windows is from before the clock of the database was set back, so it is
- * over. (Not one window: a statement that waited for another has an earlier now().)
  */
 import type { Database } from 'relay-common'
 
 import type { WindowCount } from './window-counter.ts'
+
+/**
+ * SQL of whether a window is under way; $2 is its length. One that ends further ahead than two windows is from before
+ * the clock of the database was set back, so it is over. (Not one window: a statement that waited for another has an
+ * earlier now().) @param end SQL of its end
+ */
+const isOpen = (end: string) => `${end} > now() and ${end} <= now() + 2 * $2 * interval '1 ms'`
 
 /** one count in so many deletes expired rows; a table of an hour's callers is small */
 const SWEEP_EVERY = 1_000
@@ -28,7 +32,7 @@ export async function readFailures (
   const [counted] = await database.queryPrepared<WindowCount>('read request count', `
     select count, ceil(extract(epoch from window_end - now()))::integer as "endsInS"
     from rate_limits
-    where key = $1 and window_end > now() and window_end <= now() + 2 * $2 * interval '1 ms'`,
+    where key = $1 and ${isOpen('window_end')}`,
   [`failed:${address}`, windowMs])
   return counted
 }
@@ -42,11 +46,8 @@ async function count (database: Database, key: string, windowMs: number): Promis
   const [counted] = await database.queryPrepared<WindowCount>('count request', `
     insert into rate_limits as r (key, count, window_end) values ($1, 1, now() + $2 * interval '1 ms')
     on conflict (key) do update set
-      count = case
-        when r.window_end > now() and r.window_end <= now() + 2 * $2 * interval '1 ms' then r.count + 1 else 1 end,
-      window_end = case
-        when r.window_end > now() and r.window_end <= now() + 2 * $2 * interval '1 ms' then r.window_end
-        else excluded.window_end end
+      count = case when ${isOpen('r.window_end')} then r.count + 1 else 1 end,
+      window_end = case when ${isOpen('r.window_end')} then r.window_end else excluded.window_end end
     returning count, ceil(greatest(0, extract(epoch from window_end - now())))::integer as "endsInS"`,
   [key, windowMs])
   return counted

@@ -13,7 +13,7 @@
 import { RelayError, version } from 'relay-common'
 import { toDeadLetterRecord } from 'relay-dead-letters'
 import type { Topic } from 'relay-event-log'
-import { DAY_MS } from 'relay-rollups'
+import { bucketStartMs, DAY_MS } from 'relay-rollups'
 import { readCanaryRange, type CanaryRange } from 'relay-processor/canary-range'
 import { endAbort, giveBack, readDeployment, readRunning, type Canary } from 'relay-processor/deployment'
 import { readHomesToday } from 'relay-processor/homes'
@@ -21,7 +21,7 @@ import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
 import { isRefusedForTime, readLetterOffsets, readRefused } from 'relay-processor/refused-records'
 
 import { startProgressBar } from '../output.ts'
-import { readKeepMs, rulesOf, type Site } from '../site.ts'
+import { readKeepMs, rebuildSettingsOf, rulesOf, type Site } from '../site.ts'
 import { audit } from './audit.ts'
 
 export interface AbortOptions {
@@ -67,6 +67,7 @@ export async function abort (
     : undefined
   const letters = await completeLetters(site, topic, given, range)
   await site.database.transaction(client => endAbort(client, given.generation))
+  const oldestDayMs = bucketStartMs(DAY_MS, range.oldestMs)
   const startMs = rebuilt && Math.min(...rebuilt.ranges.map(it => Math.min(...it.startMs)))
   return {
     generation: given.generation,
@@ -74,7 +75,7 @@ export async function abort (
     records: range.records,
     deleted: range.deleted,
     rebuilt,
-    notRebuiltFromMs: startMs !== undefined && dayOf(range.oldestMs) < startMs ? dayOf(range.oldestMs) : undefined,
+    notRebuiltFromMs: startMs !== undefined && oldestDayMs < startMs ? oldestDayMs : undefined,
     ...letters
   }
 }
@@ -112,13 +113,8 @@ async function rebuild (
   }
   const progress = startProgressBar('rebuilding')
   return await rebuildRollups(database, eventLog, {
-    topic: topic.name,
-    rules: rulesOf(config),
-    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
-    keepDuplicates: config.KEEP_DUPLICATES,
-    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
-    keepMs: await readKeepMs(database),
-    fromMs: dayOf(range.oldestMs),
+    ...await rebuildSettingsOf(site),
+    fromMs: bucketStartMs(DAY_MS, range.oldestMs),
     refused,
     isLossAllowed,
     lossAllowedIn: new Set(partitions.filter(it => it.isCanary).map(it => it.partition)),
@@ -152,8 +148,4 @@ async function completeLetters (
     }
   }
   return { lettersAdded: missing.length, lettersInError }
-}
-
-function dayOf (timeMs: number): number {
-  return Math.floor(timeMs / DAY_MS) * DAY_MS
 }

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { readPrograms, RelayError, type ProcessorTotals } from 'relay-common'
 import type { Topic } from 'relay-event-log'
-import { bucketStartMs, HOUR_MS, readNextOffsets } from 'relay-rollups'
+import { bucketStartMs, HOUR_MS, readProgress } from 'relay-rollups'
 import { readDeployment, type Canary, type Deployment } from 'relay-processor/deployment'
 
 import type { Difference } from '../compare-days.ts'
@@ -101,20 +101,17 @@ async function observe (
 ): Promise<Observed> {
   await reports.read(site)
   const own = canary.partitions.filter(it => it.isCanary)
-  const rows = await site.database.query<{ source_partition: number, epoch: bigint }>(
-    'select source_partition, epoch from progress where topic_id = $1', [topic.topicId])
-  const epochs = new Map(rows.map(it => [it.source_partition, it.epoch]))
-  const next = await readNextOffsets(site.database, topic.topicId)
+  const progress = new Map((await readProgress(site.database, topic.topicId)).map(it => [it.partition, it]))
   const ends = await site.eventLog.readOffsets(topic.name)
   const unread = own.reduce((sum, { partition }) => {
     const end = ends.find(it => it.partition === partition)?.endOffset ?? 0n
-    return sum + Number(end - (next.get(partition) ?? end))
+    return sum + Number(end - (progress.get(partition)?.nextOffset ?? end))
   }, 0)
   return {
     canary: reports.figuresOf(canary.generation),
     active: reports.figuresOf(active),
     // the start of the canary raised the epoch once
-    claims: Math.max(...own.map(it => Number((epochs.get(it.partition) ?? it.fromEpoch) - it.fromEpoch) - 1)),
+    claims: Math.max(...own.map(it => Number((progress.get(it.partition)?.epoch ?? it.fromEpoch) - it.fromEpoch) - 1)),
     unread: Math.max(0, unread),
     verified: undefined
   }

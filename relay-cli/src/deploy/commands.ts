@@ -11,6 +11,7 @@ import { findRebuildableMs } from 'relay-processor/rebuild'
 import { parseCount, parseDurationArgument, parseLimit } from '../arguments.ts'
 import { formatTime, printJson, printLine, type OutputOptions } from '../output.ts'
 import { openSite, openSiteDatabase, readKeepMs, rulesOf, topicOf, type Site } from '../site.ts'
+import { stopSignal } from '../stop-signal.ts'
 import { abort, checkVersion, type AbortOptions } from './abort.ts'
 import { analyse } from './analysis.ts'
 import { audit } from './audit.ts'
@@ -195,7 +196,8 @@ async function promoteOn (site: Site, topic: Topic, json: boolean | undefined): 
   })
   if (json) printJson({ promoted: promoted.generation })
   else {
-    printLine(`generation ${promoted.generation} is active; the processors of the one before stand by and can be stopped`)
+    printLine(`generation ${promoted.generation} is active; ` +
+      'the processors of the one before stand by and can be stopped')
   }
 }
 
@@ -214,13 +216,6 @@ async function abortOn (
   if (json) printJson(describeAborted(aborted))
   else showAborted(aborted)
   if (aborted.notRebuiltFromMs !== undefined || aborted.deleted > 0n) process.exitCode = 1
-}
-
-function stopSignal (message: string): AbortSignal {
-  const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error(message))
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-  return stop.signal
 }
 
 function timeOrNull (timeMs: number): string | null {

@@ -91,7 +91,9 @@ export function showAnalysis (analysis: Analysis): void {
     row('dead letters', it => percent(letterShare(it)))
   ])
   const { verified, claims, unread } = observed
-  if (verified) printLine(`${countOf(verified.rows, 'row')} compared with the log, ${countOf(verified.differences, 'difference')}`)
+  if (verified) {
+    printLine(`${countOf(verified.rows, 'row')} compared with the log, ${countOf(verified.differences, 'difference')}`)
+  }
   for (const it of differences) printLine(`  ${describeDifference(it)}`)
   printLine(`${countOf(claims, 'claim')} of its partitions, ${countOf(unread, 'unread record')}`)
   if (!isCostCompared) printLine('too few events to compare their cost')
@@ -119,17 +121,23 @@ export function describeAborted (aborted: Aborted) {
 
 export function showAborted (aborted: Aborted): void {
   const { generation, partitions, records, deleted, rebuilt, notRebuiltFromMs, lettersAdded, lettersInError } = aborted
-  printLine(`the canary of ${generation} on partitions ${partitions.join(', ')} was aborted after ${countOf(records, 'record')}`)
+  printLine(`the canary of ${generation} on partitions ${partitions.join(', ')} was aborted ` +
+    `after ${countOf(records, 'record')}`)
   if (rebuilt) {
     const rows = rebuilt.changes.reduce((sum, it) => sum + it.added + it.changed + it.removed, 0)
     printLine(`${countOf(rows, 'row')} corrected, from ${countOf(rebuilt.records, 'record')} of the log`)
   }
   if (notRebuiltFromMs !== undefined) {
-    printLine(`the log no longer has all of the days from ${formatTime(notRebuiltFromMs)} on: those that it lacks were not rebuilt`)
+    printLine(`the log no longer has all of the days from ${formatTime(notRebuiltFromMs)} on: ` +
+      'those that it lacks were not rebuilt')
   }
-  if (deleted > 0n) printLine(`${countOf(deleted, 'record')} that the canary read are gone from the log: their rows can't be checked`)
+  if (deleted > 0n) {
+    printLine(`${countOf(deleted, 'record')} that the canary read are gone from the log: ` +
+      'their rows can\'t be checked')
+  }
   if (lettersAdded > 0) printLine(`${countOf(lettersAdded, 'dead letter')} added that the canary left out`)
   if (lettersInError > 0) {
-    printLine(`${countOf(lettersInError, 'dead letter')} of the canary are of valid records, which count now; the letters stay`)
+    printLine(`${countOf(lettersInError, 'dead letter')} of the canary are of valid records, which count now; ` +
+      'the letters stay')
   }
 }

@@ -1,21 +1,12 @@
 /** The verdict on a canary: its figures beside those of the active generation, over the same time. */
-import type { ProcessorTotals } from 'relay-common'
+import { sumByLimit, type ProcessorTotals } from 'relay-common'
 
 /** What processors of one generation did during an analysis. */
-export interface Figures {
+export interface Figures extends ProcessorTotals {
   /** that run at its end */
   readonly processors: number
   /** started since its start */
   readonly restarts: number
-  readonly events: number
-  readonly deadLetters: number
-  /** a flush of two partitions counts twice */
-  readonly partitionFlushes: number
-  /** decoding, folding and settling */
-  readonly workSeconds: number
-  readonly cpuSeconds: number
-  /** flushes that were written within each limit, ascending; null: any time */
-  readonly flushes: ReadonlyArray<readonly [limitSeconds: number | null, count: number]>
 }
 
 export interface Observed {
@@ -66,8 +57,13 @@ const WORK_SLACK_SECONDS = 2e-6
 export function findBreakdown ({ canary, claims }: Pick<Observed, 'canary' | 'claims'>): string[] {
   const reasons: string[] = []
   if (canary.processors === 0) reasons.push('no processor of the canary reports itself any more')
-  if (claims > CLAIMS_MAX) reasons.push(`a partition of the canary was claimed ${claims} times: its processors end, or are fenced, again and again`)
-  if (canary.restarts > RESTARTS_MAX) reasons.push(`processors of the canary were started ${canary.restarts} times during the analysis`)
+  if (claims > CLAIMS_MAX) {
+    reasons.push(`a partition of the canary was claimed ${claims} times: ` +
+      'its processors end, or are fenced, again and again')
+  }
+  if (canary.restarts > RESTARTS_MAX) {
+    reasons.push(`processors of the canary were started ${canary.restarts} times during the analysis`)
+  }
   return reasons
 }
 
@@ -79,8 +75,9 @@ export function judge (observed: Observed, limits: Limits): Verdict {
     bad.push(`${verified.differences} of ${verified.rows} rows differ from the log`)
   }
   if (!verified || verified.rows === 0) open.push('no rows were compared with the log')
-  if (canary.events === 0 && unread > 0) bad.push(`the canary counted nothing, and its partitions have ${unread} unread records`)
-  else if (canary.events < limits.eventsMin) {
+  if (canary.events === 0 && unread > 0) {
+    bad.push(`the canary counted nothing, and its partitions have ${unread} unread records`)
+  } else if (canary.events < limits.eventsMin) {
     open.push(`the canary counted ${canary.events} events; ${limits.eventsMin} are needed`)
   }
   if (active.events < limits.eventsMin) {
@@ -112,7 +109,8 @@ function compareFigures (canary: Figures, active: Figures, limits: Limits): stri
   }
   const [share, shareOfActive] = [letterShare(canary), letterShare(active)]
   if (share > shareOfActive + limits.deadLettersMax) {
-    reasons.push(`${percent(share)} of the records became dead letters, and ${percent(shareOfActive)} in the active generation`)
+    reasons.push(`${percent(share)} of the records became dead letters, ` +
+      `and ${percent(shareOfActive)} in the active generation`)
   }
   return reasons
 }
@@ -156,11 +154,8 @@ export function percent (share: number): string {
   return `${(share * 100).toFixed(2)} %`
 }
 
-/** The figures of one process. */
-type ProcessFigures = Omit<Figures, 'processors' | 'restarts'>
-
 /** What happened between two reports of a process. @param before left out: it started meanwhile */
-export function differenceOf (after: ProcessorTotals, before?: ProcessorTotals): ProcessFigures {
+export function differenceOf (after: ProcessorTotals, before?: ProcessorTotals): ProcessorTotals {
   const least = new Map(before?.flushes)
   return {
     events: after.events - (before?.events ?? 0),
@@ -173,12 +168,8 @@ export function differenceOf (after: ProcessorTotals, before?: ProcessorTotals):
 }
 
 /** The figures of several processes together. */
-export function sumOf (
-  parts: readonly ProcessFigures[], processors: number, restarts: number
-): Figures {
-  const flushes = new Map<number | null, number>()
-  for (const [limit, count] of parts.flatMap(it => it.flushes)) flushes.set(limit, (flushes.get(limit) ?? 0) + count)
-  const sum = (of: Exclude<keyof ProcessFigures, 'flushes'>) => parts.reduce((all, it) => all + it[of], 0)
+export function sumOf (parts: readonly ProcessorTotals[], processors: number, restarts: number): Figures {
+  const sum = (of: Exclude<keyof ProcessorTotals, 'flushes'>) => parts.reduce((all, it) => all + it[of], 0)
   return {
     processors,
     restarts,
@@ -187,6 +178,6 @@ export function sumOf (
     partitionFlushes: sum('partitionFlushes'),
     workSeconds: sum('workSeconds'),
     cpuSeconds: sum('cpuSeconds'),
-    flushes: [...flushes].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity))
+    flushes: sumByLimit(parts.flatMap(it => it.flushes))
   }
 }
