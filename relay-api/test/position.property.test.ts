@@ -23,9 +23,10 @@ test('no other text is a position', () => {
 })
 
 test('a stream only resumes from commits that the database still has, in the same history', () => {
-  const now = { xactId: 100n, timeMs: 1_000_000_000, historyId: '0123456789ab' }
+  const now = { xactId: 100n, timeMs: 1_000_000_000, historyId: '0123456789ab', oldestXactId: 1n }
   const cases: Array<[xactId: bigint, ageMs: number, historyId: string, isResumable: boolean]> = [
     [100n, 0, now.historyId, true], [1n, 599_999, now.historyId, true], [100n, 600_001, now.historyId, false],
+    [0n, 0, now.historyId, false], // the clock was set back after it
     [100n, 0, 'ba9876543210', false], [1n, 1_000, 'ba9876543210', false]
   ]
   for (const [xactId, ageMs, historyId, expected] of cases) {

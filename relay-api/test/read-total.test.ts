@@ -90,6 +90,24 @@ test('merged blocks are not read again until they change, and then only the chan
   assert.equal((await ask()).rows, 2 * DAYS + 1)
 })
 
+test('blocks are read again if commits since then may be deleted', async t => {
+  const { database, cells, flush } = await openSite(t)
+  const { counted, statements } = counting(database)
+  const reader = createTotalReader(counted, CACHE_BYTES)
+  const nowMs = allDays.endMs + 10 * DAY_MS
+  const ask = async () => (await reader.readTotal({ zone }, allDays, nowMs)).rollup.count
+  await until('an answer from memory', async () => {
+    statements.length = 0
+    assert.equal(await ask(), 2 * DAYS * READINGS)
+    return statements.reduce((sum, rows) => sum + rows) === 1
+  })
+  cells[7].readings++
+  await flush([cells[7]])
+  await database.query('delete from rollup_commits') // whatever the clocks say
+  await database.query('update rollup_commit_marks set oldest = pg_snapshot_xmax(pg_current_snapshot())')
+  assert.equal(await ask(), 2 * DAYS * READINGS + 1)
+})
+
 test('while readings move between days, the total of all days never changes', { timeout: 120_000 }, async t => {
   const { database, cells, flush } = await openSite(t)
   const { counted, statements } = counting(database)

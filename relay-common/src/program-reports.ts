@@ -56,7 +56,7 @@ export interface ProgramReport {
 }
 
 const REPORT_INTERVAL_MS = 10_000
-/** Three reports are missing. */
+/** Three reports are missing. As far ahead: reported before the clock of the database was set back. */
 const UP_MAX = '35 seconds'
 const KEPT_MAX = '1 hour'
 /** Closing waits no longer for a report under way. */
@@ -80,7 +80,8 @@ export function reportProgram (
     while (!closing.signal.aborted) {
       try {
         await database.query(`
-          with gone as (delete from programs where seen_at < now() - interval '${KEPT_MAX}')
+          with gone as (
+            delete from programs where seen_at not between now() - interval '${KEPT_MAX}' and now() + interval '${KEPT_MAX}')
           insert into programs (program, instance, version, started_at, measured) values ($1, $2, $3, $4, $5)
           on conflict (program, instance) do update
             set version = excluded.version, started_at = excluded.started_at, seen_at = now(), measured = excluded.measured`,
@@ -113,7 +114,8 @@ interface Row {
 /** The programs that reported themselves in the last hour, by name. */
 export async function readPrograms (database: Database): Promise<ProgramReport[]> {
   const rows = await database.query<Row & Record<string, unknown>>(`
-    select program, instance, version, started_at, seen_at, seen_at > now() - interval '${UP_MAX}' as is_up, measured
+    select program, instance, version, started_at, seen_at, measured,
+      seen_at between now() - interval '${UP_MAX}' and now() + interval '${UP_MAX}' as is_up
     from programs order by program, instance`)
   return rows.map(it => ({
     program: it.program,

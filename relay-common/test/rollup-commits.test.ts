@@ -3,6 +3,7 @@ import { test } from 'node:test'
 
 import type { Database, PoolClient } from 'relay-common'
 import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { until } from 'relay-test-support/until.ts'
 
 interface Commit {
   readonly level: number
@@ -84,11 +85,53 @@ test('a listener is notified of a commit when it is readable, and not before', a
   assert.equal((await readCommits(database)).length, 1)
 })
 
+/** Sets the clock of the server, which can't be set here: what it has told moves the other way. */
+async function setClock (database: Database, by: string): Promise<void> {
+  await database.query('update rollup_commit_marks set newest_at = newest_at - $1::interval', [by])
+}
+
 test('commits are deleted after some minutes, by later ones', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
   await announce(client, [[0, minute(1), [7]]])
-  await database.query("update rollup_commits set recorded_at = recorded_at - interval '21 minutes'")
+  for (let n = 0; n < 2; n++) {
+    await setClock(database, '16 minutes')
+    await announce(client, [[0, minute(1), [7]]])
+    assert.equal((await readCommits(database)).length, n + 2)
+  }
+  // a transaction of another test may be older than the commits: then they stay until it has ended
+  await until('the oldest to be deleted', async () => {
+    await setClock(database, '16 minutes')
+    await announce(client, [[0, minute(1), [7]]])
+    return (await readCommits(database)).length <= 4
+  })
+  const [{ gone }] = await database.query<{ gone: boolean }>(`
+    select not exists (select from rollup_commits, rollup_commit_marks where xact_id < oldest) as gone`)
+  assert.ok(gone)
+})
+
+test('a clock that is set forward by years deletes no commit, and set back it delays no deletion', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using client = await openConnection(database)
   await announce(client, [[0, minute(1), [7]]])
-  assert.equal((await readCommits(database)).length, 1)
+  await setClock(database, '10 years')
+  for (let n = 0; n < 3; n++) await announce(client, [[0, minute(1), [7]]])
+  assert.equal((await readCommits(database)).length, 4)
+  await setClock(database, '-10 years')
+  for (let n = 0; n < 3; n++) await announce(client, [[0, minute(1), [7]]])
+  assert.equal((await readCommits(database)).length, 7)
+  await until('the oldest to be deleted', async () => {
+    await setClock(database, '16 minutes')
+    await announce(client, [[0, minute(1), [7]]])
+    return (await readCommits(database)).length <= 4
+  })
+})
+
+test('commits in a database that was loaded from a dump of an older server are kept', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using client = await openConnection(database)
+  await database.query(`
+    update rollup_commit_marks set oldest = '9000000000', middle = '9000000001', newest = '9000000002'`)
+  for (let n = 0; n < 3; n++) await announce(client, [[0, minute(1), [7]]])
+  assert.equal((await readCommits(database)).length, 3)
 })

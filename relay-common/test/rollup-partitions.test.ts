@@ -253,6 +253,35 @@ test('thousands of partitions past their retention are dropped, few per transact
   assert.deepEqual(await readPartitions(database), [])
 })
 
+test('after a jump of the clock retention catches up by a day per hour, and a clock that was set back takes it along', async t => {
+  const { database } = await openLocalPostgres(t)
+  const jumpWeeks = 522
+  const jumpDays = 7 * jumpWeeks
+  const week = Math.floor(Date.now() / WEEK_MS) - jumpWeeks // of the jump
+  await writeOldPartitions(database, week - 3, week)
+  await database.query("select set_rollup_retention('minute', '30 days')")
+  await database.query(`
+    update rollup_clock set reached_at = now() - make_interval(days => $1), looked_at = now() - make_interval(days => $1)`, [jumpDays])
+  const before = await readPartitions(database)
+  for (let n = 0; n < 5; n++) await database.query('select drop_old_rollups(), trim_old_rollups()')
+  assert.deepEqual(await readPartitions(database), before)
+
+  const behind = async () => (await database.query<{ days: number }>(
+    'select extract(epoch from now() - reached_at)::float8 / 86400 as days from rollup_clock'))[0].days
+  assert.ok(Math.abs(await behind() - (jumpDays - 1)) < 0.1, `${await behind()}`)
+  for (let hours = 1; hours <= 30; hours++) {
+    await database.query("update rollup_clock set looked_at = looked_at - interval '1 hour'")
+    await dropAll(database)
+  }
+  assert.ok(Math.abs(await behind() - (jumpDays - 31)) < 0.1, `${await behind()}`)
+  assert.deepEqual(await readPartitions(database), [])
+
+  await database.query(`
+    update rollup_clock set reached_at = now() + interval '5 days', looked_at = now() + interval '5 days'`)
+  await dropAll(database)
+  assert.ok(Math.abs(await behind()) < 0.1, `${await behind()}`)
+})
+
 test('a drop does not wait for a reader: it gives up, and can be repeated', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 100, 101)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
-import { createLogger, type Database } from 'relay-common'
+import { createLogger, type Database, type Logger } from 'relay-common'
 import { until } from 'relay-test-support/until.ts'
 import type { Topic } from '../src/port.ts'
 import { maintainTopics } from '../src/postgres/topics.ts'
@@ -14,6 +14,22 @@ const HOUR_MS = 3_600_000
 /** Makes everything in the log older. */
 async function age (database: Database, hours: number): Promise<void> {
   await database.query("update event_log_segments set opened_at = opened_at - $1 * interval '1 hour'", [hours])
+}
+
+/** Sets the clock of the server, which can't be set here: everything that it has told moves the other way. */
+async function setClock (database: Database, hours: number): Promise<void> {
+  await database.query(`
+    with topics as (
+      update event_log_topics set log_time = log_time - make_interval(hours => $1), looked_at = looked_at - make_interval(hours => $1)
+    ), segments as (update event_log_segments set opened_at = opened_at - make_interval(hours => $1))
+    update event_log_batches set appended_at = appended_at - make_interval(hours => $1)`, [hours])
+}
+
+/** A log that keeps its warnings. */
+function listeningLog () {
+  const warnings: string[] = []
+  const keep = (_fields: unknown, text: string) => { warnings.push(text) }
+  return { warnings, log: { info () {}, warn: keep } as unknown as Logger }
 }
 
 async function tablesOf (database: Database, topic: Topic): Promise<string[]> {
@@ -121,5 +137,62 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
       'the first segment to be dropped', async () => (await eventLog.readOffsets(topic.name))[0].startOffset === 1n
     )
     assert.deepEqual(await database.query('select record_offset from event_log'), [{ record_offset: 1n }])
+  })
+
+  test('a clock that is set forward by years drops nothing, and set back it stops nothing', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { database, eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 1, { retentionMs: 24 * HOUR_MS })
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    const { warnings, log } = listeningLog()
+    const lookedMs = new Map<string, number>()
+    const look = () => maintainTopics(database, log, lookedMs)
+    const send = (value: string) => producer.send(topic.name, [{ key: null, value }])
+    for (const value of ['a', 'b', 'c']) {
+      await send(value)
+      await age(database, 3)
+      await look()
+    }
+    assert.equal((await tablesOf(database, topic)).length, 4)
+    assert.deepEqual(warnings, [])
+
+    const years = 10 * 365 * 24
+    await setClock(database, years)
+    for (let n = 0; n < 3; n++) await look()
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0], /^the clock of the database was set/)
+    assert.deepEqual(await eventLog.readOffsets(topic.name), [{ partition: 0, startOffset: 0n, endOffset: 3n }])
+    await send('d')
+    await setClock(database, -years)
+    for (let n = 0; n < 3; n++) await look()
+    assert.equal(warnings.length, 2)
+    assert.equal((await tablesOf(database, topic)).length, 4)
+
+    const reader = opened.adopt(await eventLog.openConsumer(consumerOf(topic)), it => it.close())
+    await waitAssigned(reader, 1)
+    reader.start(0, 0n)
+    assert.deepEqual((await takeRecords(reader, 4)).map(it => String(it.value)), ['a', 'b', 'c', 'd'])
+
+    await age(database, 3)
+    await look()
+    assert.equal((await tablesOf(database, topic)).length, 5)
+    await age(database, 16) // the segment of 'a' was closed 25 hours ago
+    await look()
+    assert.deepEqual(await eventLog.readOffsets(topic.name), [{ partition: 0, startOffset: 1n, endOffset: 4n }])
+  })
+
+  test('time in which no program ran does not count', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { database, eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 1, { retentionMs: 24 * HOUR_MS })
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    const { warnings, log } = listeningLog()
+    await producer.send(topic.name, [{ key: null, value: 'before' }])
+    await age(database, 3)
+    await maintainTopics(database, log)
+    await setClock(database, 40 * 24)
+    for (let n = 0; n < 3; n++) await maintainTopics(database, log)
+    assert.deepEqual(await eventLog.readOffsets(topic.name), [{ partition: 0, startOffset: 0n, endOffset: 1n }])
+    assert.deepEqual(warnings, [])
   })
 })

@@ -38,7 +38,7 @@ export async function announceTrace (client: PoolClient, traceparent: string): P
   await client.query(`
     with gone as (
       delete from traced_flushes where ctid = any (array(
-        select ctid from traced_flushes where recorded_at < now() - interval '20 minutes'
+        select ctid from traced_flushes where xact_id < (select oldest from rollup_commit_marks)
         limit 1000 for update skip locked)))
     insert into traced_flushes (traceparent) values ($1) on conflict do nothing`, [traceparent])
 }

@@ -3,6 +3,7 @@
  * partitions, and merges small partitions of past years. Several processors may do it at once. Each step is a
  * transaction, so a kill leaves nothing half done. Functions of migration 0016 decide what a step drops, deletes or
  * merges (`drop_old_rollups` …); `setRetention` (relay-rollups, `retention.ts`) stores how long each level is kept.
+ * Their time follows the clock of the database by at most a day per hour (migration 0031): it may have been set wrong.
  */
 import type { Database, Logger } from 'relay-common'
 import { findRetentionDifferences, HOUR_MS, maySetRetention, setRetention } from 'relay-rollups'
@@ -21,6 +22,8 @@ const PAUSE_MIN_MS = 20
 const PAUSE_MAX_MS = 1_000
 /** attempts to get a lock before the next hour */
 const REFUSALS_MAX = 30
+/** processors look every hour, and a restart may take a while */
+const BEHIND_MIN_S = 2 * 3600
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
@@ -68,6 +71,7 @@ async function keepUp (database: Database, log: Logger, signal: AbortSignal): Pr
     if (dropped.length > 0) log.info({ partitions: dropped.map(it => it.name) }, 'deleted rollups past their retention')
     return dropped.length > 0 ? 'again' : 'done'
   })
+  await warnOfJump(database, log)
   await inSteps(signal, async () => {
     const [{ more }] = await database.query<{ more: boolean }>('select trim_old_rollups() as more')
     return more ? 'again' : 'done'
@@ -78,6 +82,19 @@ async function keepUp (database: Database, log: Logger, signal: AbortSignal): Pr
       return (await client.query<{ state: StepState }>('select merge_old_rollups() as state')).rows[0].state
     })
   })
+}
+
+/** Says that retention is behind the clock of the database, for whoever can decide which of them is right. */
+async function warnOfJump (database: Database, log: Logger): Promise<void> {
+  const [clock] = await database.query<{ behindS: number, reachedMs: number }>(`
+    select extract(epoch from clock_timestamp() - reached_at)::float8 as "behindS",
+      (extract(epoch from reached_at) * 1000)::float8 as "reachedMs"
+    from rollup_clock where exists (select from rollup_levels where retention is not null)`)
+  if (clock === undefined || clock.behindS < BEHIND_MIN_S) return
+  const reachedAt = new Date(clock.reachedMs).toISOString()
+  log.warn({ reachedAt, behindHours: Math.round(clock.behindS / 3600) },
+    'the clock of the database was set forward, or no processor ran for days: retention catches up by a day per ' +
+    'hour. If the time is wrong, set the clock of its host right now; if it is right, there is nothing to do')
 }
 
 /** `busy`: another processor maintains the tables; `wait`: a lock is not free */

@@ -71,7 +71,11 @@ test('a database from before the journal continues to work, and resends of its r
       canary_partitions;
     drop index series_groups;
     alter table progress drop last_record_offset, drop last_record_value_crc, drop last_record_next_offset;
-    drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times, read_event_log_with_headers;
+    drop sequence series_blocks_made;
+    drop function take_series_ids, read_event_log_with_times, read_event_log_with_headers, move_rollup_clock;
+    drop table rollup_clock, rollup_commit_marks; drop function delete_old_commits;
+    alter table event_log_topics drop log_time, drop looked_at;
+    create index rollup_commits_recorded on rollup_commits (recorded_at);
     delete from migrations where name >= '0022'`)
 
   await spawnProcessor(t, site, { JOURNAL_INTERVAL_S: '1' })

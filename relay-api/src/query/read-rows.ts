@@ -292,12 +292,17 @@ function batchQueryFor (
     const start = time(Math.min(...ranges.map(it => it.startMs)))
     const end = time(Math.max(...ranges.map(it => it.endMs)))
     const index = levels.indexOf(level)
+    const position = parameter(String(keptPosition), 'xid8')
     arms.push(`
     select ${CHANGED}, null, null, date_part('epoch', c.first_bucket), ${index}, date_part('epoch', c.last_bucket), null, null
     from rollup_commits c
-    where c.xact_id >= ${parameter(String(keptPosition), 'xid8')} and c.level = ${index}
+    where c.xact_id >= ${position} and c.level = ${index}
       and c.last_bucket >= ${start} and c.first_bucket < ${end}
       and ${isTouched}`)
+    // commits since then may be gone: anything may have changed
+    arms.push(`
+    select ${CHANGED}, null, null, date_part('epoch', ${start}), ${index}, date_part('epoch', ${end}), null, null
+    from rollup_commit_marks m where m.oldest > ${position}`)
     shape.push(`kept ${level.name}`)
   }
   if (lateOf) {

@@ -5,7 +5,8 @@
  * Late events may change a block at any time, so each use checks it. A block has a *position*: the oldest transaction
  * in progress in the snapshot that it was read from (`pg_snapshot_xmin`). It includes all older transactions. Later
  * ones recorded their changes in `rollup_commits` under their own number. A statement that uses blocks also reads the
- * commits since their positions, in its own snapshot. Changed blocks are dropped and read again.
+ * commits since their positions, in its own snapshot. Changed blocks are dropped and read again, and so are blocks
+ * whose commits may be deleted (migration 0031).
  *
  * A position belongs to one history of the database (`database-history.ts`). Another history clears the cache.
  */
@@ -45,8 +46,8 @@ export interface RollupCache {
 }
 
 /**
- * Commits of that time still exist: `announce_rollups` keeps them for twice as long, and no transaction stays open for
- * the difference.
+ * Commits of that time still exist, unless a clock jumps (`rollup_commit_marks`). A use of an older block would only
+ * find that they are gone.
  */
 const CHECKED_WITHIN_MS = 10 * 60_000
 

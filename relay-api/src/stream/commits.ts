@@ -2,7 +2,7 @@
 import type { Database } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
-import type { StreamPosition } from './position.ts'
+import type { CurrentPosition, StreamPosition } from './position.ts'
 
 /** Buckets of one level that one or several transactions have changed. Times in ms since the epoch. */
 export interface Change {
@@ -20,19 +20,23 @@ export interface Commit extends Change {
 
 interface NowRow {
   readonly xmin: string
+  readonly oldest: string
   readonly time_ms: number
   readonly history_id: string | null
 }
 
 const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+  (select oldest::text from rollup_commit_marks),
   date_part('epoch', clock_timestamp()) * 1000 as time_ms, ${CURRENT_HISTORY} as history_id`
 
-function nowOf ({ xmin, time_ms: timeMs, history_id: historyId }: NowRow): StreamPosition | undefined {
-  return historyId === null ? undefined : { xactId: BigInt(xmin), timeMs: Math.floor(timeMs), historyId }
+function nowOf ({ xmin, oldest, time_ms: timeMs, history_id: historyId }: NowRow): CurrentPosition | undefined {
+  return historyId === null
+    ? undefined
+    : { xactId: BigInt(xmin), timeMs: Math.floor(timeMs), historyId, oldestXactId: BigInt(oldest) }
 }
 
 /** @returns the current position of the database; undefined: its history has no id yet */
-export async function readNow (database: Database): Promise<StreamPosition | undefined> {
+export async function readNow (database: Database): Promise<CurrentPosition | undefined> {
   const [row] = await database.queryPrepared<NowRow>('read position', `select ${NOW}`)
   return nowOf(row)
 }
@@ -53,7 +57,7 @@ interface CommitRow extends NowRow {
  */
 export async function readCommits (
   database: Database, since: StreamPosition, levelIndexes: readonly number[]
-): Promise<{ now: StreamPosition | undefined, commits: Commit[] }> {
+): Promise<{ now: CurrentPosition | undefined, commits: Commit[] }> {
   const rows = await database.queryPrepared<CommitRow>('read commits', `
     select now.*, c.xact_id::text, c.level, date_part('epoch', c.first_bucket) as first_s,
       date_part('epoch', c.last_bucket) as last_s, c.series_ids

@@ -25,7 +25,7 @@ import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
 import { renderChanges, renderHeartbeat, renderOpen, renderReset, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
-import { whyNotResumable, type StreamPosition } from './position.ts'
+import { whyNotResumable, type CurrentPosition, type StreamPosition } from './position.ts'
 import { renderMissed } from './resume.ts'
 import { StreamBudgets } from './stream-budgets.ts'
 import { traceRound } from './traced-flushes.ts'
@@ -161,7 +161,7 @@ export class Hub {
   }
 
   /** The current position of the database, in a history with an id. */
-  async #readNow (): Promise<StreamPosition> {
+  async #readNow (): Promise<CurrentPosition> {
     const now = await readNow(this.#database)
     if (now) return now
     await this.#history.ensure()

@@ -15,6 +15,12 @@ export interface StreamPosition {
   readonly historyId: string
 }
 
+/** The position of the database now. */
+export interface CurrentPosition extends StreamPosition {
+  /** commits of earlier transactions may be deleted (`rollup_commit_marks`) */
+  readonly oldestXactId: bigint
+}
+
 export function renderPosition ({ xactId, timeMs, historyId }: StreamPosition): string {
   return `${xactId}-${timeMs}-${historyId}`
 }
@@ -25,14 +31,15 @@ export function parsePosition (text: string): StreamPosition | undefined {
   return parts ? { xactId: BigInt(parts[1]), timeMs: Number(parts[2]), historyId: parts[3] } : undefined
 }
 
-/** Commits are deleted after 20 minutes (migration 0005); none is in progress for the difference. */
+/** Older clients get everything anew; commits are kept for longer, unless a clock jumps (migration 0031). */
 const RESUMABLE_MS = 10 * 60_000
 
 /**
  * @param now current position of the database. @returns why the changes since a position are unknown; undefined: they
  *   are known
  */
-export function whyNotResumable (position: StreamPosition, now: StreamPosition): string | undefined {
+export function whyNotResumable (position: StreamPosition, now: CurrentPosition): string | undefined {
   if (position.historyId !== now.historyId) return 'the database was restored, restarted or replaced'
-  return now.timeMs - position.timeMs > RESUMABLE_MS ? 'the event id is too old' : undefined
+  const isTooOld = now.timeMs - position.timeMs > RESUMABLE_MS || position.xactId < now.oldestXactId
+  return isTooOld ? 'the event id is too old' : undefined
 }

@@ -4,7 +4,7 @@ import type { Database } from 'relay-common'
 import { collectChanges, readChangedBuckets } from './changed-buckets.ts'
 import { readChanges } from './commits.ts'
 import { renderChanges, renderOpen, renderReset } from './message.ts'
-import { parsePosition, whyNotResumable, type StreamPosition } from './position.ts'
+import { parsePosition, whyNotResumable, type CurrentPosition } from './position.ts'
 import type { View } from './view.ts'
 
 /**
@@ -12,7 +12,7 @@ import type { View } from './view.ts'
  * @param now position of the database before this call: the changes up to it are included
  */
 export async function renderMissed (
-  database: Database, view: View, lastId: string, now: StreamPosition
+  database: Database, view: View, lastId: string, now: CurrentPosition
 ): Promise<string> {
   const since = parsePosition(lastId)
   const reason = since ? whyNotResumable(since, now) : 'unknown event id'

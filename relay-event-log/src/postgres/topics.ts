@@ -1,12 +1,15 @@
 /**
  * Topics in PostgreSQL, and the maintenance of their segments; the SQL functions are in
- * `migrations/0004-event-log.sql`.
+ * `migrations/0004-event-log.sql` and `0031-clock-jumps.sql`.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Database, Logger } from 'relay-common'
 import type { PartitionOffsets, Topic, TopicSettings } from '../port.ts'
 import { describeError } from './connection.ts'
+
+/** a smaller difference between two clocks is no jump */
+const JUMP_MIN_S = 60
 
 export async function describeTopic (database: Database, name: string): Promise<Topic | undefined> {
   const [topic] = await database.query<Topic & { topicId: string }>(
@@ -49,14 +52,38 @@ export async function findOffsets (database: Database, name: string, timeMs: num
   return rows.length > 0 ? rows.map(it => it.first) : undefined
 }
 
-/** Opens and drops segments of all topics that are due. */
-export async function maintainTopics (database: Database, log: Logger): Promise<void> {
+/**
+ * Opens and drops segments of all topics that are due. Their time does not follow a clock of the database that jumps.
+ * @param lookedMs when this process did so last, by topic and its steady clock; updated
+ */
+export async function maintainTopics (
+  database: Database, log: Logger, lookedMs: Map<string, number> = new Map()
+): Promise<void> {
   const topics = await database.query<{ topicId: string, name: string }>(
     'select topic_id as "topicId", topic as name from event_log_topics')
   for (const { topicId, name } of topics) {
-    const [{ dropped }] = await database.query<{ dropped: number }>(
-      'select * from maintain_event_log_topic($1)', [topicId])
+    const [{ dropped, movedS }] = await database.query<{ dropped: number, movedS: number | null }>(`
+      select dropped, extract(epoch from clock_moved)::float8 as "movedS" from maintain_event_log_topic($1)`, [topicId])
+    const sinceLookS = (performance.now() - (lookedMs.get(name) ?? -Infinity)) / 1000
+    lookedMs.set(name, performance.now())
     if (dropped > 0) log.info({ topic: name, segments: dropped }, 'deleted records past their retention')
+    if (movedS !== null) logMoved(log, name, movedS, sinceLookS)
+  }
+}
+
+/**
+ * @param movedS how far the clock of the database has moved since any program looked; more than a step, or back
+ * @param sinceLookS since this process looked; Infinity: it never did
+ */
+function logMoved (log: Logger, topic: string, movedS: number, sinceLookS: number): void {
+  const isSet = movedS < 0 || movedS > sinceLookS + JUMP_MIN_S
+  if (isSet) {
+    log.warn({ topic, seconds: Math.round(movedS) },
+      'the clock of the database was set, or its host was paused; the retention of the event log ignores it. ' +
+      'If the time is wrong, set the clock of its host right')
+  } else {
+    log.info({ topic, seconds: Math.round(movedS) },
+      'no program ran for a while; the retention of the event log does not count that time')
   }
 }
 
@@ -64,9 +91,10 @@ export async function maintainTopics (database: Database, log: Logger): Promise<
 export function startMaintenance (database: Database, intervalMs: number, log: Logger): { close: () => Promise<void> } {
   const closing = new AbortController()
   const { signal } = closing
+  const lookedMs = new Map<string, number>()
   const run = async () => {
     while (!signal.aborted) {
-      await maintainTopics(database, log).catch(error => {
+      await maintainTopics(database, log, lookedMs).catch(error => {
         if (signal.aborted) return
         log.warn({ reason: describeError(error) }, 'the upkeep of the event log\'s segments failed')
       })
