@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 
+import { endWithUs } from './helper-process.ts'
 import { classArchivePath, javaEnvironment, kafkaTool } from './kafka-install.ts'
 
 export interface ClassArchive {
@@ -56,6 +57,7 @@ export function openClassArchive (
     const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [],
       [...DUMPING_JVM, `-XX:SharedClassListFile=${list}`, `-XX:SharedArchiveFile=${scratch}`])
     dumping = spawn(command, args, { stdio: 'ignore', env: javaEnvironment() })
+    endWithUs(dumping)
     const exited = once(dumping, 'exit')
     try {
       if (dumping.pid) setPriority(dumping.pid, LOWEST_PRIORITY)

@@ -11,6 +11,8 @@ import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { endWithUs } from './helper-process.ts'
+
 /** Main files only print the version here; files that they load later are listed as well. */
 const files = [
   'simulator/src/main.ts', 'processor/src/main.ts', 'api/src/main.ts', 'event-log/src/kafka/kafka.ts'
@@ -26,9 +28,9 @@ export function compilePrograms (): { close: () => Promise<void> } {
   const code = ["process.once('disconnect', () => process.exit()); process.channel.unref()", ...urls.map(it =>
     `await import(${JSON.stringify(it.href)})`)].join('\n')
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', '--version'], {
-    // it ends with us
     cwd: fileURLToPath(new URL('../..', import.meta.url)), stdio: ['ignore', 'ignore', 'ignore', 'ipc']
   })
+  endWithUs(child) // and by itself, if we are killed
   const exited = once(child, 'exit').then(([exitCode]) => {
     if (exitCode === 0) writeFileSync(mark, '')
   }).catch(() => {}) // then each program compiles for itself

@@ -1,12 +1,24 @@
 /** How a stack ends: by signals, with npm, with its parts, and with its data. */
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 
 import { until } from 'relay-test-support/until.ts'
+import { commandLineOf } from '../src/process-table.ts'
 import {
-  assertStops, killAll, makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess
+  assertStops, killAll, makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, type StackProcess
 } from './support/stack-process.ts'
+
+async function secondSignal (stack: StackProcess): Promise<void> {
+  stack.kill('SIGTERM')
+  await stack.said(/SIGTERM: stopping/)
+  await until('the second signal', () => {
+    stack.kill('SIGTERM') // too soon after the first one it counts as the same
+    return stack.text.includes('killing all processes: a second signal')
+  })
+}
 
 const onPostgres = ['--event-log', 'postgres', ...onFreePorts]
 
@@ -46,12 +58,22 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       const stack = startStackProcess(dataDir, onPostgres)
       const { pids } = await stack.up()
       process.kill(pids.processor, 'SIGSTOP') // it can't stop in order now
-      stack.kill('SIGTERM')
-      await stack.said(/SIGTERM: stopping/)
-      await until('the second signal', () => {
-        stack.kill('SIGTERM') // too soon after the first one it counts as the same
-        return stack.text.includes('killing all processes: a second signal')
+      await secondSignal(stack)
+      assert.equal(await stack.exited, 1)
+      await until('all processes to be gone', () => runningOn(dataDir).length === 0)
+    })
+
+    await t.test('a second signal kills a helper that does not end by itself', async () => {
+      const cache = await mkdtemp(join(tmpdir(), 'relay-test-compiled-'))
+      t.after(() => rm(cache, { recursive: true, force: true }))
+      const stack = startStackProcess(dataDir, onPostgres, { NODE_COMPILE_CACHE: cache })
+      let compiling: number | undefined
+      await until('the programs to be compiled', () => {
+        compiling = runningOn(dataDir).find(pid => commandLineOf(pid).includes('--input-type=module --eval'))
+        return compiling !== undefined
       })
+      process.kill(compiling!, 'SIGSTOP') // as on a busy machine, where the lowest priority gets no CPU
+      await secondSignal(stack)
       assert.equal(await stack.exited, 1)
       await until('all processes to be gone', () => runningOn(dataDir).length === 0)
     })
