@@ -31,8 +31,9 @@ import { readOccupied } from '../../relay-api/src/query/occupied.ts'
 import { keptForEver } from '../../relay-api/src/query/plan.ts'
 import { rangesOutside } from '../../relay-api/src/query/prefix-ranges.ts'
 import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
-import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read-rows.ts'
+import { readRows as readTotalRows } from '../../relay-api/src/query/read-rows.ts'
 import { readSteps } from '../../relay-api/src/query/read-steps.ts'
+import type { Wanted } from '../../relay-api/src/query/rows-statement.ts'
 import { readDevices, readGroupPresences } from '../../relay-api/src/query/presence.ts'
 import { findStatistic } from '../../relay-api/src/query/statistics.ts'
 import { openZoneClock } from '../../relay-api/src/query/zone-clock.ts'
@@ -157,12 +158,14 @@ const cases: Readonly<Record<string, Case>> = {
     const ask = (n: number, wanted: Partial<Wanted>) => readTotalRows(batches,
       { deviceId: `device-${n + 100_000}`, zone: 'Zone A', deviceType: 'THERMOSTAT' },
       { buckets: [], edges: [], kept: [], keptPosition: 1n, ...wanted }, () => {})
-    await Promise.all(range(50).map(n => ask(n, { buckets: [{ level: minuteLevel, ...hour }], kept, lateOf: hour })))
+    await Promise.all(range(50).map(
+      n => ask(n, { buckets: [{ level: minuteLevel, ...hour }], kept, arrivalsOf: hour })
+    ))
     await Promise.all(range(50).map(n => ask(n, { buckets: every, kept })))
     await ask(0, { buckets: every, edges: [{ bucketMs: startMs, startMs, endMs: startMs + 1 }] })
     await readTotalRows(
       batches, { zone: 'Zone A' },
-      { buckets: [{ level: minuteLevel, ...hour }], edges: [], kept, keptPosition: 1n, lateOf: hour }, () => {}
+      { buckets: [{ level: minuteLevel, ...hour }], edges: [], kept, keptPosition: 1n, arrivalsOf: hour }, () => {}
     )
   },
   'rows of an answer are read': ({ database }) => readBuckets(database,
@@ -310,7 +313,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-processor/src/swap-rebuilt.ts': 'a rebuild compares whole days of tables, for its operator alone: ' +
     'no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
-  'relay-api/src/query/read-rows.ts': { count: 1, by: ['questions of one turn are answered'] },
+  'relay-api/src/query/rows-statement.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
   'relay-api/src/parameters/selection.ts': {

@@ -3,7 +3,7 @@ import { average, median, type TimeRange } from 'relay-rollups'
 import { Type, type Static } from 'typebox'
 
 import type { Merged } from './merge.ts'
-import type { SeriesFilter } from './read-rows.ts'
+import type { SeriesFilter } from './rows-statement.ts'
 
 const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
 

@@ -5,7 +5,7 @@
 import type { Database, ForWhom } from 'relay-common'
 
 import { kindCondition, seriesColumn } from '../parameters/selection.ts'
-import type { SeriesFilter } from './read-rows.ts'
+import type { SeriesFilter } from './rows-statement.ts'
 
 /** PostgreSQL takes about 20 ms for the minutes of this many series; 300,000 took about a second. */
 const SERIES_MAX = 5_000

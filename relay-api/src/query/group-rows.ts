@@ -8,18 +8,21 @@ import type { Database } from 'relay-common'
 import { lastAtOrBefore } from 'relay-rollups'
 
 import type { Asker } from '../sharing/asker.ts'
+import type { ArrivalTotals } from './late-readings.ts'
 import { rowsRevisedBy } from './row-status.ts'
 import type { Plan } from './plan.ts'
 import { grantedOf } from './pieces.ts'
 import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'
-import type { SeriesFilter } from './read-rows.ts'
 import type { TotalReader, Totals } from './read-total.ts'
+import type { SeriesFilter } from './rows-statement.ts'
 
 /** Source of rows: the database and its state. */
 export interface RowSource {
   readonly database: Database
   readonly totals: TotalReader
   readonly asker: Asker
+  /** gets the counts of a selection's arrivals, from its first row to its last, if they come with its rows */
+  noteArrivals? (totals: ArrivalTotals): void
 }
 
 /** A requested range has at most two; rows on a clock that is off by seconds have two each. */
@@ -38,8 +41,8 @@ const GROUPS_AT_ONCE = 10
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readGroupRows (
-  { database, totals, asker }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[],
-  nowMs: number
+  { database, totals, asker, noteArrivals }: RowSource, query: BucketQuery, keys: readonly string[],
+  plans: readonly Plan[], nowMs: number
 ): Promise<MergedRows> {
   const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
   const selections = keys.map(key => selectionOf(query, key))
@@ -55,6 +58,7 @@ export async function readGroupRows (
     await Promise.all(keys.slice(first, first + GROUPS_AT_ONCE).map(async (key, n) => {
       const read = await totals.readTotals(selections[first + n], plans, nowMs, query, asker)
       rows.set(key, rowsOf(read, plans))
+      if (keys.length === 1 && query.marksRevised) noteArrivals?.(read.arrivals.totals)
     }))
   }
   return rows
@@ -71,7 +75,7 @@ function selectionOf ({ selection, groupBy }: BucketQuery, key: string): SeriesF
   return { deviceId: devices[0], zone: zones[0], deviceType: types[0], grants, ...granted ? { granted } : {} }
 }
 
-function rowsOf ({ merged, late }: Totals, plans: readonly Plan[]): Map<number, MergedRow> {
+function rowsOf ({ merged, arrivals: { late } }: Totals, plans: readonly Plan[]): Map<number, MergedRow> {
   const ranges = plans.map(it => it.coverage)
   const starts = ranges.map(it => it.startMs)
   const revised = new Set(late.flatMap(it => [...rowsRevisedBy(it, ranges, lastAtOrBefore(starts, it.hourMs))]))

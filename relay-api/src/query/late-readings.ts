@@ -27,10 +27,23 @@ export interface LateReadings {
  * @param bounds further conditions, for the planner
  */
 export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string, bounds = ''): string {
-  // `offset 0`, as in read-rows.ts: by the primary key, one series at a time
+  // `offset 0`, as in rows-statement.ts: by the primary key, one series at a time
   return `
       select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
         and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)}${bounds} offset 0`
+}
+
+/**
+ * SELECT of the counts `late` and `duplicates` of a series `s`: sums of its rows of `arrival_counts`.
+ * @param after SQL of the time after which hours start
+ * @param before SQL of the time before which they start
+ * @param bounds further conditions, for the planner
+ */
+export function arrivalTotalsOf (after: string, before: string, bounds = ''): string {
+  // `offset 0`: as above
+  return `
+        select sum(late) as late, sum(duplicates) as duplicates from arrival_counts a
+        where a.series_id = s.series_id and a.bucket_start > ${after} and a.bucket_start < ${before}${bounds} offset 0`
 }
 
 /** Counts late readings and duplicates of a selection, in all hours that overlap a range. */
@@ -68,9 +81,7 @@ async function readArrivalsOf (
         where ${kindCondition(isOfDevices ? 'devices' : 'groups', isFound(selection))} and ${condition} ${page})
       select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates, count(*)::integer as series,
         max(s.zone) as zone, (select max(device_type) from page where zone = (select max(zone) from page)) as type
-      from page s cross join lateral (
-        select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
-        where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a`, values)
+      from page s cross join lateral (${arrivalTotalsOf('to_timestamp($1)', 'to_timestamp($2)')}) a`, values)
     total.late += read.late
     total.duplicates += read.duplicates
     if (isOfDevices || read.series < PAGE_SERIES) return total

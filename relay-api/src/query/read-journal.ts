@@ -28,7 +28,7 @@ export interface JournalQuery {
 
 /** Rows `j` for each of a few series. @param columns of `s` and `j` */
 export function journalOfEach ({ kind, series, ...times }: JournalQuery, columns: string): string {
-  // `offset 0`, as in read-rows.ts: by the primary key, one series at a time
+  // `offset 0`, as in rows-statement.ts: by the primary key, one series at a time
   return `
     select ${columns}
     from (select s.* from ${series}) s cross join lateral (

@@ -14,7 +14,6 @@ import { lastAtOrBefore, type LevelName, type RollupParts, type TimeRange } from
 
 import type { DatabaseHistory } from '../database-history.ts'
 import { keptSinceOf, type LevelRetentions } from './kept-since.ts'
-import type { LateReadings } from './late-readings.ts'
 import { nobody, type Asker } from '../sharing/asker.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type CacheBlock } from './blocks.ts'
@@ -25,8 +24,9 @@ import {
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
 import type { BucketQuery } from './read-buckets.ts'
-import { filterReadsDeviceSeries, readRows, type Moment, type SeriesFilter, type Wanted } from './read-rows.ts'
+import { readRows, type Arrivals, type Moment } from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
+import { filterReadsDeviceSeries, type SeriesFilter, type Wanted } from './rows-statement.ts'
 
 export interface TotalReader {
   /** @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT */
@@ -34,8 +34,8 @@ export interface TotalReader {
   /**
    * The totals of several ranges, all of one moment.
    * @param plans of the ranges, ascending, without overlap
-   * @param wanted parts: of the totals, default: everything; marksRevised: whether to report late readings between the
-   *   first and the last range
+   * @param wanted parts: of the totals, default: everything; marksRevised: whether to report arrivals between the first
+   *   and the last range
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
    */
   readTotals (
@@ -48,7 +48,8 @@ export type WantedTotals = Pick<BucketQuery, 'parts' | 'marksRevised'>
 export interface Totals {
   /** by range */
   readonly merged: readonly Merged[]
-  readonly late: readonly LateReadings[]
+  /** in all ranges, and between them */
+  readonly arrivals: Arrivals
 }
 
 /** Changes between two attempts are rare; a third one does without the cache. */
@@ -77,7 +78,7 @@ export function createTotalReader (
     async readTotal (filter, range, nowMs, asker = nobody) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planOf(attempt, filter, planRange(range, keptSinceOf(retention, nowMs)), nowMs)
-        const how = { marksLate: false, isLong: await isLong(filter, [plan], asker) }
+        const how = { marksRevised: false, isLong: await isLong(filter, [plan], asker) }
         const { merged, moment } = await attemptTotals(batches, filter, [plan], cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         const isSame = isSameRetention(retention, moment.retention)
@@ -86,13 +87,13 @@ export function createTotalReader (
       }
       throw new Error('the retention changed several times during one read')
     },
-    async readTotals (filter, plans, nowMs, { parts, marksRevised: marksLate = false }, asker = nobody) {
+    async readTotals (filter, plans, nowMs, { parts, marksRevised = false }, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
         const planned = plans.map(it => planOf(attempt, filter, it, nowMs))
-        const how = { parts, marksLate, isLong: await isLong(filter, planned, asker) }
+        const how = { parts, marksRevised, isLong: await isLong(filter, planned, asker) }
         const { merged, moment } = await attemptTotals(batches, filter, planned, cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
-        if (merged) return { merged, late: moment.late }
+        if (merged) return { merged, arrivals: moment.arrivals }
       }
     }
   }
@@ -121,8 +122,8 @@ function planOf (attempt: number, filter: SeriesFilter, plan: Plan, nowMs: numbe
  */
 async function attemptTotals (
   batches: Batches, filter: SeriesFilter, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
-  { parts, marksLate, isLong }: {
-    readonly parts?: RollupParts, readonly marksLate: boolean, readonly isLong: boolean
+  { parts, marksRevised, isLong }: {
+    readonly parts?: RollupParts, readonly marksRevised: boolean, readonly isLong: boolean
   }
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify({ ...filter, granted: undefined })
@@ -144,7 +145,7 @@ async function attemptTotals (
     isLong,
     kept: split.kept.map(it => it.block),
     keptPosition: split.kept.reduce((least, it) => it.position < least ? it.position : least, POSITION_MAX),
-    ...marksLate ? { lateOf: { startMs: starts[0], endMs: plans.at(-1)!.coverage.endMs } } : {}
+    ...marksRevised ? { arrivalsOf: { startMs: starts[0], endMs: plans.at(-1)!.coverage.endMs } } : {}
   }, row => {
     const leaf = row.edge === undefined ? split.leaves.get(row.bucketStartMs) : undefined
     if (leaf) addRow(leaf.tally ??= emptyTally(), row)
@@ -195,16 +196,19 @@ async function readPieces (
   const [first, ...others] = piecesOf(filter)
   const moment = await readRows(batches, first, wanted, visit, asker)
   asker.countRead(seriesOf(first.granted))
-  if (wanted.buckets.length + wanted.edges.length === 0 && wanted.lateOf === undefined) return moment
-  const late = [...moment.late]
+  if (wanted.buckets.length + wanted.edges.length === 0 && wanted.arrivalsOf === undefined) return moment
+  const late = [...moment.arrivals.late]
+  const totals = { ...moment.arrivals.totals }
   let { historyId } = moment
   for (const piece of others) {
     const next = await readRows(batches, piece, { ...wanted, kept: [] }, visit, asker)
-    late.push(...next.late)
+    late.push(...next.arrivals.late)
+    totals.late += next.arrivals.totals.late
+    totals.duplicates += next.arrivals.totals.duplicates
     if (next.historyId !== historyId) historyId = null // nothing of it is cached
     asker.countRead(seriesOf(piece.granted))
   }
-  return { ...moment, historyId, late }
+  return { ...moment, historyId, arrivals: { late, totals } }
 }
 
 function overlap (a: BucketRange, b: BucketRange): boolean {

@@ -129,7 +129,7 @@ const ONE_SLICE_ROWS_MAX = 100
  * Whether a query is of few rows of a device or a zone, which have few series: then nothing is asked about its groups
  * before. Rows without readings are left out, so a device that does not exist has none.
  */
-function isOneSlice ({ selection, groupBy, boundaries, fill, after, statistics }: RowsQuery): boolean {
+export function isOneSlice ({ selection, groupBy, boundaries, fill, after, statistics }: RowsQuery): boolean {
   const { devices, zones, granted } = selection
   return groupBy === undefined && after === undefined && fill === 'none' && granted === undefined &&
     boundaries.length <= ONE_SLICE_ROWS_MAX && !statistics.some(it => it.needsSteps) &&

@@ -20,7 +20,7 @@ import { parseStatistics, Statistics } from '../../parameters/stats.ts'
 import { checkLength, rangeParameters, parseDurationParameter, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
-import { readArrivalTotals } from '../../query/late-readings.ts'
+import { readArrivalTotals, type ArrivalTotals } from '../../query/late-readings.ts'
 import { boundariesAt } from '../../query/boundaries.ts'
 import type { Asker } from '../../sharing/asker.ts'
 import type { AnswerRow } from '../../query/fill.ts'
@@ -31,6 +31,7 @@ import { findGranted } from '../../query/granted.ts'
 import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
 import { rowStatuses, rowStatusOf } from '../../query/row-status.ts'
+import { isOneSlice } from '../../query/slices.ts'
 import { columnsOf, type RowsQuery } from '../../query/rows-query.ts'
 import { namedColumns, timeColumns } from '../../query/statistics.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
@@ -166,10 +167,15 @@ async function findAggregates (
 
   const { groupBy, statistics, boundaries } = rowsQuery
   const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
-  const chunks = aggregate(source, format === 'csv' ? { ...rowsQuery, limit: Infinity } : rowsQuery)
-  const [{ late, duplicates }, first] = await Promise.all([
-    readArrivalTotals(source.database, granted, rowsRange), chunks.next()
-  ])
+  let arrivals: ArrivalTotals | undefined
+  const comeWithRows = isOneSlice(rowsQuery)
+  const chunks = aggregate(
+    comeWithRows ? { ...source, noteArrivals: it => { arrivals = it } } : source,
+    format === 'csv' ? { ...rowsQuery, limit: Infinity } : rowsQuery
+  )
+  const readArrivals = () => readArrivalTotals(source.database, granted, rowsRange)
+  const [counted, first] = await Promise.all([comeWithRows ? undefined : readArrivals(), chunks.next()])
+  const { late, duplicates } = arrivals ?? counted ?? await readArrivals()
   const head = {
     start: clock.write(rowsRange.startMs),
     end: clock.write(rowsRange.endMs),
