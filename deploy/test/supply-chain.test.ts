@@ -95,7 +95,7 @@ test('CI runs what anybody can run, with no more rights than that needs, by acti
     const { permissions, jobs } = parse(text)
     assert.deepEqual(permissions, { contents: 'read' })
     const steps = Object.values<any>(jobs).flatMap(it => it.steps)
-    assert.ok(steps.some(it => it.run === '.ci/run' && it.env.AUDIT_REQUIRED === 'true'))
+    assert.ok(steps.some(it => /^\.ci\/run( lint)?$/.test(it.run) && it.env.AUDIT_REQUIRED === 'true'))
     for (const { uses } of steps) if (uses) assert.match(uses, /^[\w-]+\/[\w-]+@[0-9a-f]{40}$/)
     assert.doesNotMatch(text, /\$\{\{ *secrets\.|pull_request_target/)
   }

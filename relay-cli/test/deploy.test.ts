@@ -5,12 +5,16 @@ import { test } from 'node:test'
 
 import { settled, spawnProcessor } from '../../relay-processor/test/support/open-processor.ts'
 import { readDeadLetters } from '../../relay-processor/test/support/read-dead-letters.ts'
+import { nightly } from 'relay-test-support/nightly.ts'
 import { until } from 'relay-test-support/until.ts'
 import { checkRows, GREEN, openDeploySite, reported, superviseFaulty, type DeploySite } from './support/deploy-site.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
-/** Reports come every 10 s: an analysis has two or three of each processor. */
-const ANALYSIS = '25s'
+/** Processors report every 10 s: an analysis sees a new report of each. */
+const ANALYSIS = '15s'
+/** Two or three reports of each, for a verdict about CPU. */
+const LONG_ANALYSIS = '25s'
+const always = {}
 const CANARY = ['deploy', 'canary', '--generation', 'green', '--partitions', '1', '--events-min', '300', '--json']
 
 async function status ({ site }: DeploySite) {
@@ -28,8 +32,13 @@ async function checkSite (opened: DeploySite): Promise<void> {
   assert.ok(opened.answers.count > 20, `${opened.answers.count} answers`)
 }
 
-for (const kind of ['kafka', 'postgres'] as const) {
-  test(`a good canary is promoted by its analysis, and every reading counts once: ${kind}`, { timeout: 240_000 }, async t => {
+const kinds = [
+  { kind: 'kafka', ofGood: always, ofWrong: nightly('canary-aborted-on-kafka') },
+  { kind: 'postgres', ofGood: nightly('canary-promoted-on-postgres'), ofWrong: always }
+] as const
+
+for (const { kind, ofGood, ofWrong } of kinds) {
+  test(`a good canary is promoted by its analysis, and every reading counts once: ${kind}`, { timeout: 240_000, ...ofGood }, async t => {
     const opened = await openDeploySite(t, kind)
     if (!opened) return
     const { site } = opened
@@ -54,7 +63,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await checkSite(opened)
   })
 
-  test(`a canary with wrong sums is aborted by its analysis, and its rows are as if it had never been: ${kind}`, { timeout: 240_000 }, async t => {
+  test(`a canary with wrong sums is aborted by its analysis, and its rows are as if it had never been: ${kind}`, { timeout: 240_000, ...ofWrong }, async t => {
     const opened = await openDeploySite(t, kind)
     if (!opened) return
     await superviseFaulty(t, opened, 'wrong-sum')
@@ -72,15 +81,16 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-for (const [fault, reason] of Object.entries({
-  slow: /an event takes .* of work/,
-  crash: /claimed \d+ times|started \d+ times/,
-  'lost-readings': /rows differ from the log/
-})) {
-  test(`a canary with the fault "${fault}" is aborted by its analysis`, { timeout: 240_000 }, async t => {
+const faults = [
+  { fault: 'slow', reason: /an event takes .* of work/, when: nightly('canary-slow') },
+  { fault: 'crash', reason: /claimed \d+ times|started \d+ times/, when: always },
+  { fault: 'lost-readings', reason: /rows differ from the log/, when: nightly('canary-loses-readings') }
+]
+for (const { fault, reason, when } of faults) {
+  test(`a canary with the fault "${fault}" is aborted by its analysis`, { timeout: 240_000, ...when }, async t => {
     const opened = (await openDeploySite(t, 'postgres', { eventsPerSecond: 1_500 }))!
     await superviseFaulty(t, opened, fault)
-    const run = await runCli(opened.site, [...CANARY, '--analyse', ANALYSIS, '--cost-events-min', '5000'])
+    const run = await runCli(opened.site, [...CANARY, '--analyse', LONG_ANALYSIS, '--cost-events-min', '5000'])
     assert.equal(run.code, 1, run.stdout + run.stderr)
     const [, analysis, aborted] = documents(run)
     assert.equal(analysis.verdict, 'bad')
