@@ -27,6 +27,7 @@ import { measureLag, openLag } from './lag.ts'
 import { openLogEnds } from './log-ends.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
+import { createLazySchemas, type LazySchemas } from './lazy-schemas.ts'
 import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/strict-json.ts'
 import { keepPastAnswers } from './past-answers.ts'
@@ -49,6 +50,8 @@ declare module 'fastify' {
     metrics: Registry
     /** From now on it is not ready, and ends each connection with its next answer. */
     drain: () => void
+    /** Compiles the schemas of all routes, which else happens at their first use. */
+    compileSchemas: () => void
   }
   interface FastifyRequest {
     /** its `routeOptions`, which fastify creates again on each access */
@@ -141,7 +144,9 @@ export async function createApp (
   config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api'),
   listenDatabase = database
 ): Promise<FastifyInstance> {
+  const schemas = createLazySchemas()
   const app = fastify({
+    schemaController: schemas,
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, at a lower cost
     genReqId: () => randomUUID(),
@@ -154,8 +159,9 @@ export async function createApp (
     frameworkErrors: sendProblem,
     clientErrorHandler: sendClientProblem
   })
+  app.decorate('compileSchemas', schemas.compileAll)
   try {
-    await compose(app, config, { database, listenDatabase }, metrics, log)
+    await compose(app, config, { database, listenDatabase }, schemas, metrics, log)
     return app
   } catch (error) {
     await app.close() // what it has opened so far
@@ -164,7 +170,8 @@ export async function createApp (
 }
 
 async function compose (
-  app: FastifyInstance, config: ApiConfig, databases: HubDatabases, metrics: Registry, log: Logger
+  app: FastifyInstance, config: ApiConfig, databases: HubDatabases, schemas: LazySchemas, metrics: Registry,
+  log: Logger
 ): Promise<void> {
   const { database } = databases
   app.decorate('metrics', metrics)
@@ -208,7 +215,7 @@ async function compose (
   knowAllMethods(app)
   harden(app, config)
   ignoreMediaTypeParameters(app)
-  checkBodies(app)
+  checkBodies(app, schemas)
   await addCorsAndCompression(app, config)
   await openApiRoutes(app, config)
   const queries = async () => reads.hasReplica() ? {} : await queryReadiness(database)

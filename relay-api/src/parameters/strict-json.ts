@@ -7,15 +7,19 @@ import { Ajv } from 'ajv'
 import type { FastifyBodyParser, FastifyInstance, FastifySchemaCompiler, RouteOptions } from 'fastify'
 import { RelayError } from 'relay-common'
 
+import type { LazySchemas } from '../lazy-schemas.ts'
+
 /** Call it before the routes. A route with its own `validatorCompiler` reads its body itself. */
-export function checkBodies (app: FastifyInstance): void {
+export function checkBodies (app: FastifyInstance, schemas: LazySchemas): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, strictJsonParser(app))
   const ajv = new Ajv({ coerceTypes: false, removeAdditional: false, useDefaults: true, strict: false, verbose: true })
   app.addHook('onRoute', function (route: RouteOptions) {
     if (!route.schema?.body || route.validatorCompiler) return
     // the compiler of the other parts is created when the app gets ready, before this call
     const ofOthers: FastifySchemaCompiler<unknown> = part => this.validatorCompiler!(part as never)
-    route.validatorCompiler = part => part.httpPart === 'body' ? ajv.compile(part.schema as object) : ofOthers(part)
+    route.validatorCompiler = part => part.httpPart === 'body'
+      ? schemas.validator(() => ajv.compile(part.schema as object)) as ReturnType<typeof ofOthers>
+      : ofOthers(part)
   })
 }
 
