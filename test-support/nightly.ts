@@ -3,6 +3,9 @@
  * costs tens of seconds. RELAY_NIGHTLY=true runs them too; the workflow `nightly.yml` sets it.
  */
 
+/** Each run draws other cases, so what one change does not try, another one does. */
+const RUNS_PART = 4
+
 export interface NightlyTest {
   readonly file: string
   /** what the test adds to those of every change */
@@ -31,12 +34,34 @@ export const nightlyTests = {
     file: 'relay-cli/test/deploy.test.ts',
     adds: 'a canary that loses readings; rows that differ otherwise are found at every change',
     always: 'a canary with the fault'
+  },
+  'image-of-the-api': {
+    file: 'deploy/test/image.test.ts',
+    adds: 'the image of the API; dockerfile.test.ts checks at every change that it copies the packages it imports',
+    always: ': its image has all it needs to run'
+  },
+  'image-of-the-simulator': {
+    file: 'deploy/test/image.test.ts',
+    adds: 'the image of the simulator, likewise',
+    always: ': its image has all it needs to run'
+  },
+  'backlog-read-by-kafka-streams': {
+    file: 'bench/test/processor.test.ts',
+    adds: 'the benchmark of Kafka Streams',
+    always: 'a compressed backlog is read to its end by the processor and a plain consumer'
   }
 } as const satisfies Readonly<Record<string, NightlyTest>>
+
+export const isNight = process.env.RELAY_NIGHTLY === 'true'
+
+/** How often a property is tried: the full number at night, a part of it at every change. */
+export function runs (full: number): { readonly numRuns: number } {
+  return { numRuns: isNight ? full : Math.ceil(full / RUNS_PART) }
+}
 
 export type NightlyName = keyof typeof nightlyTests
 
 /** Options of a nightly test. */
 export function nightly (name: NightlyName): { readonly skip: false | string } {
-  return { skip: process.env.RELAY_NIGHTLY === 'true' ? false : `runs every night: ${nightlyTests[name].adds}` }
+  return { skip: isNight ? false : `runs every night: ${nightlyTests[name].adds}` }
 }

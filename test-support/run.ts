@@ -9,10 +9,13 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+/** Files at once. On one core, files that wait for a timeout still run beside one that computes. */
+const CONCURRENCY = Math.max(2, availableParallelism())
 const ALL = ['relay-*', 'deploy', 'bench', 'faults', 'hostile']
 
 const named = process.argv.slice(2)
@@ -21,7 +24,7 @@ const parts = named.filter(it => !it.startsWith('-'))
 const files = [...new Set((parts.length > 0 ? parts : ALL).flatMap(filesOf))].sort()
 
 run([
-  '--test', '--test-concurrency=2', '--test-timeout=600000', '--import', './test-support/exit.ts',
+  '--test', `--test-concurrency=${CONCURRENCY}`, '--test-timeout=600000', '--import', './test-support/exit.ts',
   '--test-global-setup=test-support/servers.ts', ...options, ...files
 ], { ...process.env, RELAY_TEST_SERVERS: serversOf(files).join() })
 

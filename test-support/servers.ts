@@ -4,6 +4,7 @@
  * If one of these variables is set before, that server is used in place of ours, such as one of another version.
  */
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { startTestKafka } from './local-kafka.ts'
@@ -55,6 +56,7 @@ async function startKafka (): Promise<void> {
   const kafka = running.adopt(await startTestKafka(), it => it.close())
   endWithUs(kafka.pid, 'SIGKILL')
   process.env.RELAY_TEST_KAFKA = kafka.bootstrapServers
+  process.env.RELAY_TEST_KAFKA_FORMATTED = join(kafka.dataDir, 'log')
 }
 
 /** An interrupted run has no teardown, and the servers are in process groups of their own. */

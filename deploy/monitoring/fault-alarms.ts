@@ -57,7 +57,7 @@ export const faultAlarms = {
     what: 'PostgreSQL hangs, and with it the event log',
     ...noPostgres,
     eventLog: 'postgres',
-    isTriedAlways: true
+    isTriedAlways: false
   },
   'postgres-stopped': {
     what: 'PostgreSQL is down, and with it the event log',

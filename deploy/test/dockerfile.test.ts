@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -69,6 +69,28 @@ test('npm finds the manifest of every workspace', () => {
     assert.ok(copied.includes(`${workspace}/package.json`), `${workspace}/package.json is not copied`)
   }
 })
+
+/** The workspaces that a program needs, itself included. */
+function workspacesOf (name: string, found = new Set<string>()): Set<string> {
+  if (found.has(name)) return found
+  found.add(name)
+  const { dependencies = {} } = JSON.parse(readFileSync(join(ROOT, name, 'package.json'), 'utf8'))
+  for (const it of Object.keys(dependencies)) if (rootManifest.workspaces.includes(it)) workspacesOf(it, found)
+  return found
+}
+
+for (const target of targets()) {
+  test(`${target}: the image installs and copies every workspace that its program needs`, () => {
+    const steps = stepsOf(target)
+    const installed = steps.concat(stepsOf(`${target}-dependencies`)).flatMap(it => it.args)
+    const copied = steps.concat(stepsOf('sources')).filter(it => it.keyword === 'COPY').flatMap(it => it.args)
+    for (const it of workspacesOf(`relay-${target}`)) {
+      const files = it === 'relay-dashboard' ? `${it}/dist` : `${it}/src`
+      assert.ok(copied.some(path => path === files), `${files} is not copied`)
+      if (it !== 'relay-dashboard') assert.ok(installed.includes(it), `npm does not install ${it}`)
+    }
+  })
+}
 
 test('no variable of an image is a secret, and none that builds it', () => {
   const named = [...stages.values()].flatMap(it => it.steps)

@@ -15,6 +15,7 @@ import getPort from 'get-port'
 import { pendingMigrations } from 'relay-common'
 
 import { openLocalPostgres } from 'relay-test-support/local-postgres.ts'
+import { nightly } from 'relay-test-support/nightly.ts'
 import { until } from 'relay-test-support/until.ts'
 import { environmentOf as composeEnvironmentOf, readCompose } from './support/compose.ts'
 import { environmentOf, lastOf, ROOT, targets } from './support/dockerfile.ts'
@@ -39,8 +40,12 @@ function runInLayout (
   return { process: child, output: () => output, exited: once(child, 'close') }
 }
 
+const when: Readonly<Record<string, object>> = {
+  api: nightly('image-of-the-api'), simulator: nightly('image-of-the-simulator')
+}
+
 for (const target of targets()) {
-  test(`${target}: its image has all it needs to run, and to say that it is ready`, { timeout: 300_000 }, async t => {
+  test(`${target}: its image has all it needs to run, and to say that it is ready`, { timeout: 300_000, ...when[target] }, async t => {
     const folder = await layOutImage(target)
     const entrypoint = lastOf(target, 'ENTRYPOINT')!
     assert.ok(!existsSync(join(folder, 'node_modules/node')), 'the image would bring a second Node')

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { DAY_MS, MINUTE_MS, parseTimestamp } from 'relay-rollups'
 
+import { isNight, runs } from 'relay-test-support/nightly.ts'
 import { sumUnits } from 'relay-test-support/exact.ts'
 import { openTestApi } from './support/ask.ts'
 import {
@@ -51,8 +52,8 @@ test('every number of every row and page is the double nearest to the exact valu
       }
     }
   // each step of a shrink would write another database, so the seed must suffice
-  ), { numRuns: 12, endOnFailure: true })
-  assert.ok(rowCount > 100)
+  ), { ...runs(12), endOnFailure: true })
+  assert.ok(rowCount > (isNight ? 100 : 10))
 })
 
 test('a range equals all its parts merged, in any split', { timeout: 300_000 }, async t => {
@@ -80,7 +81,7 @@ test('a range equals all its parts merged, in any split', { timeout: 300_000 }, 
     near(whole.increase ?? 0, add('increase'), 2_000 * whole.count, 'increase')
     assert.equal(whole.min, Math.min(...parts.map(it => it.min)))
     assert.equal(whole.max, Math.max(...parts.map(it => it.max)))
-  }), { numRuns: 25, endOnFailure: true })
+  }), { ...runs(25), endOnFailure: true })
 })
 
 test('rows that are filled from earlier ones are also filled from before the range', { timeout: 300_000 }, async t => {
@@ -155,6 +156,6 @@ test('rows that are filled from earlier ones are also filled from before the ran
         assert.deepEqual(rows.map(it => [it[groupBy], parseTimestamp(it.bucketStart), it.filled === true,
           it.sum, it.min, it.last, it.increase]), expected)
       }
-    }), { numRuns: 12, endOnFailure: true })
-  assert.ok(filledFromBefore > 100, `${filledFromBefore}`)
+    }), { ...runs(12), endOnFailure: true })
+  assert.ok(filledFromBefore > (isNight ? 100 : 5), `${filledFromBefore}`)
 })

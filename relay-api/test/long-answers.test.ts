@@ -1,4 +1,4 @@
-/** Answers with a million rows: created as fast as they are read, in constant memory. */
+/** Answers with a million rows, with fewer at every change: created as fast as they are read, in constant memory. */
 import assert from 'node:assert/strict'
 import { get, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 
 import { listen } from 'relay-common'
 
+import { isNight } from 'relay-test-support/nightly.ts'
 import { until } from 'relay-test-support/until.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 import { writeMinutes } from './support/write-minutes.ts'
@@ -15,7 +16,8 @@ import { writeMinutes } from './support/write-minutes.ts'
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-const ROWS = 1_000_000
+/** Whole answers in memory would be 40 MB or more. */
+const ROWS = isNight ? 1_000_000 : 400_000
 /** Enough to be streamed, for tests that need no million. */
 const FEWER_ROWS = 100_000
 const startMs = Date.UTC(2022, 0, 1)
@@ -58,7 +60,7 @@ async function countLines (
   return { lines, growth: Math.max(...samples.slice(1)) - samples[0], last } // the first tenth warms up
 }
 
-test('a million rows are streamed in constant memory, in every format', limit, async t => {
+test(`${ROWS} rows are streamed in constant memory, in every format`, limit, async t => {
   const api = await openTestApi(t)
   await writeMinutes(api.database, startMs, ROWS)
   const { port } = await listen(api.app, '127.0.0.1', 0, 'API_PORT')

@@ -7,6 +7,7 @@ import { generate, type Packet } from 'mqtt-packet'
 
 import { createDecoder, decodeCutOff } from '../src/ingest/mqtt-decode.ts'
 import { Frames, type Frame } from '../src/ingest/mqtt-frames.ts'
+import { runs } from 'relay-test-support/nightly.ts'
 
 const kept = { keptMaxBytes: 1_000, passedMaxBytes: 5_000 }
 
@@ -77,7 +78,7 @@ test('decoding throws nothing, for any bytes', () => {
     assert.ok(['packet', 'violation'].includes(decoder.decode(packet).kind))
     assert.ok(['packet', 'violation'].includes(decoder.decode(Buffer.from(bytes)).kind))
     decodeCutOff(packet)
-  }), { numRuns: 5_000 })
+  }), runs(5_000))
 })
 
 function connect (protocolVersion: 4 | 5, fields: object = {}): Buffer {
