@@ -88,7 +88,8 @@ const FORMATTED = ['meta.properties', 'bootstrap.checkpoint']
 /** Starts a broker in a folder that is removed with it. */
 export async function startTestKafka ({ place = tmpdir(), ...settings }: TestKafkaSettings = {}): Promise<OwnKafka> {
   const dataDir = await mkdtemp(join(place, 'relay-test-kafka-'))
-  const formatted = process.env.RELAY_TEST_KAFKA_FORMATTED // by the shared broker; clusters never meet, so ids may repeat
+  // that of the shared broker; clusters never meet, so ids may repeat
+  const formatted = process.env.RELAY_TEST_KAFKA_FORMATTED
   if (formatted !== undefined) {
     await mkdir(join(dataDir, 'log'))
     for (const it of FORMATTED) await copyFile(join(formatted, it), join(dataDir, 'log', it))

@@ -11,6 +11,10 @@ import {
   assertStops, killAll, makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, type StackProcess
 } from './support/stack-process.ts'
 
+const onPostgres = ['--event-log', 'postgres', '--backfill', '10s', ...onFreePorts]
+/** for what is not about the fleet, which takes a quarter of the CPU */
+const withoutFleet = [...onPostgres, '--no-simulator']
+
 async function secondSignal (stack: StackProcess): Promise<void> {
   stack.kill('SIGTERM')
   await stack.said(/SIGTERM: stopping/)
@@ -19,8 +23,6 @@ async function secondSignal (stack: StackProcess): Promise<void> {
     return stack.text.includes('killing all processes: a second signal')
   })
 }
-
-const onPostgres = ['--event-log', 'postgres', ...onFreePorts]
 
 suite('a stack that ends', { concurrency: 1 }, () => {
   test('during its start undoes the start', async t => {
@@ -47,7 +49,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     })
 
     await t.test('a killed npm ends the stack too', async () => {
-      const npm = startByNpm(dataDir, onPostgres)
+      const npm = startByNpm(dataDir, withoutFleet)
       await npm.up()
       npm.kill('SIGKILL')
       await until('all processes to be gone', () => runningOn(dataDir).length === 0)
@@ -55,7 +57,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     })
 
     await t.test('a second signal kills everything at once', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
+      const stack = startStackProcess(dataDir, withoutFleet)
       const { pids } = await stack.up()
       process.kill(pids.processor, 'SIGSTOP') // it can't stop in order now
       await secondSignal(stack)
@@ -79,7 +81,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     })
 
     await t.test('a part that keeps dying ends the stack, with the reason', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
+      const stack = startStackProcess(dataDir, withoutFleet)
       let { pids: { api: pid } } = await stack.up()
       for (const waitS of [1, 2, 4, 8]) {
         process.kill(pid, 'SIGKILL')
@@ -96,7 +98,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     })
 
     await t.test('deleting the data folder ends the stack, in order', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
+      const stack = startStackProcess(dataDir, withoutFleet)
       await stack.up()
       await rm(dataDir, { recursive: true, maxRetries: 20 }) // PostgreSQL may create a file where one was just removed
       assert.equal(await stack.exited, 1)

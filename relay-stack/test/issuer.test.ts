@@ -11,7 +11,8 @@ const run = promisify(execFile)
 const documentation = new URL('../../docs/security.md', import.meta.url)
 
 test('the commands of the documentation get tokens that the API accepts', { timeout: 180_000 }, async t => {
-  const stack = startStackProcess(await makeDataDir(t), [...onFreePorts, '--event-log', 'postgres', '--issuer'])
+  const args = ['--event-log', 'postgres', '--issuer', '--backfill', '10s', ...onFreePorts]
+  const stack = startStackProcess(await makeDataDir(t), args)
   const { url } = await stack.up()
   const [, issuer] = /^ {2}issuer +(http:\/\/\S+)\/\.well-known/m.exec(stack.text)!
   const ask = async (token: string) => (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).status

@@ -22,7 +22,7 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
   const dataDir = await makeDataDir(t)
   const data = await mkdtemp(join(tmpdir(), 'relay-prometheus-'))
   t.after(() => rm(data, { recursive: true, force: true }))
-  const stack = startStackProcess(dataDir, ['--event-log', 'postgres', ...onFreePorts])
+  const stack = startStackProcess(dataDir, ['--event-log', 'postgres', '--backfill', '10s', ...onFreePorts])
   await stack.up()
   const [, config] = await stack.said(/prometheus --config\.file=(\S+) scrapes them/m)
   const said = [...stack.text.matchAll(/http:\/\/\S+\/metrics/g)].map(it => it[0])

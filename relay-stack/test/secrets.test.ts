@@ -244,7 +244,7 @@ suite('secrets', { concurrency: 1 }, () => {
 
   test('npm start reveals no password of the database, in no log and on no command line', { timeout: 180_000 }, async t => {
     const dataDir = await makeDataDir(t)
-    const npm = startByNpm(dataDir, ['--event-log', 'postgres', '--issuer', ...onFreePorts])
+    const npm = startByNpm(dataDir, ['--event-log', 'postgres', '--issuer', '--backfill', '10s', ...onFreePorts])
     await npm.up()
     const passwords = join(dataDir, 'passwords')
     const names = await readdir(passwords)
