@@ -5,7 +5,7 @@ import {
 import type { ConsumerSettings, EventLog, JoinGroup } from 'relay-event-log'
 import { keepMsOf, levels } from 'relay-rollups'
 
-import { systemClock } from './clock.ts'
+import { retentionTime, systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
 import { groupOfGeneration } from './generations.ts'
 import { journalSettings } from './journal.ts'
@@ -107,7 +107,7 @@ function lineSettings (config: ProcessorConfig) {
     seriesInMemoryMax: ofThread(config, config.SERIES_IN_MEMORY_MAX),
     journal: journalSettings(config.JOURNAL_INTERVAL_S * 1000),
     gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
-    keptFromMs: () => levels.map((_, index) => systemClock.nowMs() - keepMs[index]),
+    keptFromMs: () => levels.map((_, index) => retentionTime(systemClock) - keepMs[index]),
     rules: {
       deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
       futureMaxMs: config.FUTURE_MAX_MS,
