@@ -84,12 +84,13 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`OTEL_EXPORTER_OTLP_ENDPOINT\` | none | as above |
 | \`TRACE_RATIO\` | none | as above |
 | \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; at most 8 s, unless you raise \`stop_grace_period\` |
+| \`IMAGE_TAG\` | \`0.1.0\` | tag of the images that \`docker compose build\` makes and that containers run |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 | \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |
 | \`RELAY_TOKEN\` | \`supermetrics-api-token-2024\` | token of the probe (profile \`monitoring\`) and of \`docker compose run relay\`; one of \`API_TOKENS\`, or an API key for its zone |
 
-\`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
-\`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are passed to the programs unchanged. Put any other setting under
+\`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`PROCESSOR_GENERATION\`,
+\`RETENTION_MINUTE_DAYS\`, \`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are passed to the programs unchanged. Put any other setting under
 \`environment\` of its service in an override file.
 
 \`compose.scaled.yaml\` over \`compose.yaml\` starts three processors, and two APIs behind HAProxy, which then listens on \`API_PORT\`.

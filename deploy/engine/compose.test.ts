@@ -66,7 +66,9 @@ suite('docker compose', () => {
     const startMs = performance.now()
     await site.paste('docker compose up -d')
     const question = hourOf('device/thermostat-001')
-    await until('the first answer', async () => (await site.ask(question).catch(() => undefined))?.body.count === 3_600)
+    await until(
+      'the first answer', async () => (await site.ask(question).catch(() => undefined))?.body.count === 3_600, 240_000
+    )
     console.log(`first right answer after ${seconds(startMs)} s`)
     await site.untilWell()
     console.log(`all well after ${seconds(startMs)} s`)
@@ -189,11 +191,51 @@ suite('docker compose', () => {
     assert.deepEqual(await unnamedVolumes(), [])
   })
 
+  test('run --rm relay leaves the site alone, also in a shell with other variables', async () => {
+    const ids = async () => (await site.containers()).map(it => it.id).sort()
+    const before = await ids()
+    assert.match(await site.paste('API_PORT=1 KAFKA_PORT=1 POSTGRES_PORT=1 docker compose run --rm relay lag'), /iot-events/)
+    assert.deepEqual(await ids(), before)
+  })
+
   test('a site can do without the simulated fleet', ofMinutes, async () => {
     await site.paste('docker compose up -d --scale simulator=0')
     assert.deepEqual(await site.containers('simulator'), [])
     await site.paste('docker compose up -d')
     await site.untilWell()
+  })
+
+  test('a canary of the processors is aborted, then promoted, under load: every event counts once', ofMinutes, async () => {
+    await site.paste('IMAGE_TAG=green docker compose build processor')
+    await site.paste('IMAGE_TAG=green docker compose run --rm --no-deps migrate')
+    await site.paste('IMAGE_TAG=green docker compose run --rm relay replay --from 24h --dry-run')
+    await site.paste('IMAGE_TAG=green PROCESSOR_GENERATION=green ' +
+      'docker compose run -d --no-deps --name relay-canary processor')
+    const status = () => site.paste('docker compose run --rm relay deploy status')
+    await until('the canary to stand by', async () => (await status()).includes('green'), 120_000)
+
+    const load = startLoad(site.ports.api, 'canary', Date.now() - HOUR_MS)
+    const deploy = (...args: string[]) => site.compose('run', '--rm', '-T', 'relay', 'deploy', ...args)
+    const host = await docker('inspect', '--format', '{{.Config.Hostname}}', 'relay-canary')
+    const ownedByCanary = async () =>
+      Number(await site.psql(`select count(*) from progress where owner like '${host}%'`))
+    await deploy('canary', '--generation', 'green', '--partitions', '1')
+    await until('the canary to own a partition', async () => await ownedByCanary() === 1, 120_000)
+    await deploy('abort')
+    await until('the canary to own none', async () => await ownedByCanary() === 0, 120_000)
+
+    const promote = 'docker compose run --rm relay deploy canary --generation green ' +
+      '--partitions 1 --analyse 10m --promote'
+    await site.paste(promote.replace('10m', '1m'))
+    assert.equal(await site.psql("select generation from processor_generations where state = 'active'"), 'green')
+    site.set('PROCESSOR_GENERATION', 'green')
+    await site.paste('docker compose build')
+    await site.paste('docker compose up -d')
+    await site.paste('docker rm -f relay-canary')
+    await site.untilWell()
+    await load.stop()
+    await assertAllCounted(load, 'canary')
+    console.log(await site.verify())
   })
 
   test('three processors and two APIs behind a proxy: they are replaced one by one, and killed, under load', ofMinutes, async () => {

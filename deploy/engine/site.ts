@@ -34,6 +34,8 @@ export interface Site {
   paste (line: string): Promise<string>
   /** Uses another COMPOSE_FILE from now on. */
   use (composeFile: string): void
+  /** Sets a variable from now on, as a line in `.env` does. */
+  set (name: string, value: string): void
   /** All containers, including ended ones; with a service, only its containers. */
   containers (service?: string): Promise<Container[]>
   /** Waits until every container is healthy, except for services that end. @throws with the unhealthy ones */
@@ -62,7 +64,7 @@ export async function openSite (composeFile: string): Promise<Site> {
   const freePort = () => getPort({ host: '127.0.0.1' })
   const ports = { api: await freePort(), kafka: await freePort() }
   const others = { KAFKA_PORT_2: await freePort(), KAFKA_PORT_3: await freePort(), POSTGRES_PORT: await freePort() }
-  const env = {
+  const env: NodeJS.ProcessEnv = {
     ...process.env,
     ...Object.fromEntries(Object.entries({ API_PORT: ports.api, KAFKA_PORT: ports.kafka, ...others }).map(
       ([name, it]) => [name, String(it)]
@@ -101,6 +103,7 @@ export async function openSite (composeFile: string): Promise<Site> {
     compose,
     paste: line => inShell('bash', ['-c', line]),
     use (file) { used = withStandIns(file) },
+    set (name, value) { env[name] = value },
     containers,
     async untilWell () {
       let seen: Container[] = []

@@ -1,6 +1,6 @@
 /**
- * docs/deployment.md: its commands are run by the tests of deploy/engine, as they stand there, and its settings are
- * settings.
+ * docs/deployment.md, and what docs/upgrading.md says of `docker compose`: commands are run by the tests of
+ * deploy/engine, as they stand there, and settings are settings.
  */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
@@ -12,13 +12,15 @@ import { programs } from './support/programs.ts'
 import { variables } from './support/compose.ts'
 
 const page = readFileSync(join(ROOT, 'docs/deployment.md'), 'utf8')
+const upgrading = readFileSync(join(ROOT, 'docs/upgrading.md'), 'utf8')
+const [canary] = upgrading.split('### With docker compose\n')[1].split('\n## ')
 
 test('each command is run by a test', () => {
   const tests = globSync('deploy/engine/*.ts', { cwd: ROOT }).map(it => readFileSync(join(ROOT, it), 'utf8')).join('\n')
     .replace(/' \+\s*'/g, '') // long ones are on two lines
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
-  const commands = [...page.matchAll(/^ {4}((?:docker |export |deploy\/).*)$|`(docker compose [^`]*|npm [^`]*)`/gm)].map(it => it[1] ?? it[2])
-  assert.ok(commands.length > 10)
+  const commands = [...`${page}\n${canary}`.matchAll(/^ {4}((?:docker |export |deploy\/|IMAGE_TAG=).*)$|`(docker compose [^`]*|npm [^`]*)`/gm)].map(it => it[1] ?? it[2])
+  assert.ok(commands.length > 20)
   for (const command of commands) {
     const [, script] = /^npm (?:run )?(\S+)$/.exec(command) ?? []
     if (script !== undefined) assert.ok(script in scripts, command)
