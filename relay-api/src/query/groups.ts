@@ -38,6 +38,9 @@ export function readsDeviceSeries (selection: Selection, groupBy: GroupBy | unde
 
 export type SeriesKind = 'devices' | 'groups'
 
+/** Assumed number of source partitions of a zone's group: the default of a topic. */
+export const PARTITIONS_GUESS = 8
+
 /**
  * Reads the next groups that have any series.
  * @param after name of the last group, returned again with `isIncluded`; undefined: start with the first

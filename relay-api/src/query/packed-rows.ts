@@ -7,12 +7,23 @@
  */
 import type { RollupRow } from 'relay-rollups'
 
+import { PARTITIONS_GUESS, type SeriesKind } from './groups.ts'
+
 /** Columns of a row that answers need. */
 export type PackedRow = Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>
 
 /** SQL of a `bytea` with all rows `r` of a rollup table; null: there are none. */
 export const packedRows = `string_agg(
         record_send(row(date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body)), '')`
+
+/** With more, a value would be some MB, and take some ms to visit. */
+const ROWS_MAX = 256
+
+/** Whether to pack the rows of a series: several, and not too many. @param buckets of the series */
+export function mayPack (buckets: number, kind: SeriesKind): boolean {
+  const rows = buckets * (kind === 'groups' ? PARTITIONS_GUESS : 1)
+  return rows > 1 && rows <= ROWS_MAX
+}
 
 const COLUMNS = 5
 const COLUMN_HEAD = 8

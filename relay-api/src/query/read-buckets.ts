@@ -22,6 +22,7 @@ import {
   allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany,
   type JournalCollector
 } from './read-journal.ts'
+import { mayPack, packedRows, unpackRows } from './packed-rows.ts'
 import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 
@@ -85,6 +86,13 @@ export async function readBuckets (
     const [
       key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS
     ] = columns as Columns
+    if (bucketStartS === null && zone !== null && body !== null) {
+      for (const row of unpackRows(body)) {
+        asker.countRead(1)
+        add(key, isEdge, { zone, deviceType, ...row })
+      }
+      return
+    }
     if (bucketStartS === null) {
       if (body === null) journal.addSeries(count, { key, zone, deviceType })
       else journal.addRow(body)
@@ -130,7 +138,7 @@ export async function readBuckets (
 
 type Columns = [
   key: string, isEdge: boolean, zone: string, deviceType: string,
-  // null: of the journal; without a body it is a series, with its id in count
+  // null: packed rows, or of the journal: without a zone a row of it, without a body a series, with its id in count
   bucketStartS: number, count: number, min: number, max: number, body: Buffer,
   // only of late readings; then everything between the hour and these is null
   lateMinutes: bigint | null, throughS: number
@@ -192,21 +200,29 @@ function statementFor (
     return ` and r.bucket_start >= ${start} and r.bucket_start < ${end}`
   }
 
-  // `offset 0` forces the planner to join by the primary key
-  const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string) => `
-    select ${column}, ${isEdge}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8,
-      r.min, r.max, r.body, null::bigint, null::float8
-    from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (
-      select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
+  /** @param packs whether the rows of a series and a window are one value */
+  const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string, packs = false) => {
+    // `offset 0` forces the planner to join by the primary key
+    const rows = `select * from ${table} r where r.series_id = s.series_id and ${when} offset 0`
+    const [numbers, found] = packs
+      ? [`${'null::float8, '.repeat(4)}r.rows`, `select ${packedRows} as rows from (${rows}) r having count(*) > 0`]
+      : ["date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body", rows]
+    return `
+    select ${column}, ${isEdge}, s.zone, s.device_type, ${numbers}, null::bigint, null::float8
+    from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (${found}) r
     where ${seriesOfKind(devices ? 'devices' : 'groups')}`
+  }
 
   const used = levels.filter(it => stretches.has(it))
+  const packed: string[] = []
   const arms = used.map(level => {
     const ranges = stretches.get(level)!
     const windows = `${seconds(ranges.map(it => it.startMs))}, ${seconds(ranges.map(it => it.endMs))}`
     const bounds = within(ranges[0].startMs, ranges[ranges.length - 1].endMs)
+    const packs = ranges.every(it => mayPack((it.endMs - it.startMs) / level.sizeMs, kind))
+    if (packs) packed.push(level.name)
     return arm(level.table, false, kind === 'devices', windows,
-      `r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)${bounds}`)
+      `r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)${bounds}`, packs)
   })
   if (edgeMinutes.length > 0) {
     const minutes = seconds(edgeMinutes)
@@ -247,7 +263,7 @@ function statementFor (
     arms.push(...it.arms)
   }
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
-  const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}`
+  const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}${packed.length === 0 ? '' : `, packed ${packed.join()}`}`
   return {
     name, sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`, values
   }

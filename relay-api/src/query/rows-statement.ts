@@ -14,7 +14,7 @@ import type { BatchQuery, OwnValue } from './batch.ts'
 import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'
 import { arrivalTotalsOf, lateReadingsOf } from './late-readings.ts'
-import { packedRows } from './packed-rows.ts'
+import { mayPack, packedRows } from './packed-rows.ts'
 import { planSize, type BucketRange, type Edge } from './plan.ts'
 import { around, blocksOfGranted, journalOfBlocks, journalOfEach, journalOfMany } from './read-journal.ts'
 
@@ -94,14 +94,6 @@ const ARMS_MAX = 2
 /** Rows of a series that take less time than the round trip. */
 const SHORT_BUCKETS_MAX = 100
 
-/** Rows of a series that are packed: more would be a value of some MB. */
-const PACKED_BUCKETS_MAX = 128
-
-/** A device has one row per bucket, a group one per source partition. */
-function mayPack (kind: SeriesKind, buckets: number): boolean {
-  return buckets <= PACKED_BUCKETS_MAX && (kind === 'groups' || buckets > 1)
-}
-
 /** Queries of one shape have one text, parsed and planned once per connection; there are few shapes. */
 export function rowsStatement (
   filter: SeriesFilter, { buckets, edges, kept, keptPosition, arrivalsOf, isLong = false }: Wanted, nowMs: number
@@ -139,8 +131,9 @@ export function rowsStatement (
   /** the rows of a series in one value */
   const packedArm = (table: string, kind: number, where: string, when: string) => `
     select ${kind}, s.zone, s.device_type, null::float8, null::float8, null::float8, null::float8, r.rows
-    from series s cross join lateral (select ${packedRows} as rows from (${rowsOfSeries(table, when)}) r) r
-    where ${where} and r.rows is not null`
+    from series s cross join lateral (
+      select ${packedRows} as rows from (${rowsOfSeries(table, when)}) r having count(*) > 0) r
+    where ${where}`
   /** the rows of all series of a zone and type in one value */
   const groupedArm = (table: string, kind: number, where: string, when: string) => `
     select ${kind}, s.zone, s.device_type, null::float8, null::float8, null::float8, null::float8, ${packedRows}
@@ -176,7 +169,7 @@ export function rowsStatement (
     if (ranges.length <= ARMS_MAX) {
       for (const { startMs, endMs } of ranges) {
         const when = `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`
-        const packs = mayPack(kind, (endMs - startMs) / level.sizeMs)
+        const packs = mayPack((endMs - startMs) / level.sizeMs, kind)
         arms.push(packs
           ? packedArm(level.table, part.bucket, series, when)
           : arm(level.table, part.bucket, series, '', when))

@@ -10,7 +10,7 @@ import type { Database } from 'relay-common'
 
 import type { Asker } from '../sharing/asker.ts'
 import { PIECE_SERIES } from './pieces.ts'
-import { readGroups, readsDeviceSeries } from './groups.ts'
+import { PARTITIONS_GUESS, readGroups, readsDeviceSeries } from './groups.ts'
 import type { Group } from './group-by.ts'
 import { countOf, endOfSome, readOccupied, union, within, type Ordinals } from './occupied.ts'
 import { planSize } from './plan.ts'
@@ -30,8 +30,6 @@ export interface Slice {
 const STATEMENT_ROWS = 10_000
 /** Most rows of an answer from one statement: each may have a distribution with up to 2,048 bins. */
 const SLICE_ROWS_MAX = 1_000
-/** Assumed number of source partitions of a zone's group: the default of a topic. */
-const PARTITIONS_GUESS = 8
 const GROUPS_PAGE = 500
 /** Growth of a slice compared with the previous one, if that found almost nothing. */
 const GROWTH_MAX = 16
