@@ -84,8 +84,11 @@ function urlOf (adminUrl: string, database: string): string {
   return url.href
 }
 
+/** One schema, which is compiled once. */
+const SETTINGS = Type.Object(databaseSettings)
+
 function settingsOf (url: string): DatabaseSettings {
-  return readConfig(Type.Object(databaseSettings), { DATABASE_URL: url })
+  return readConfig(SETTINGS, { DATABASE_URL: url })
 }
 
 let ownServer: Promise<{ url: string, close: () => Promise<void> }> | undefined

@@ -1,5 +1,8 @@
 /** A consumer group in Kafka as its consumer sees it: the membership, and the topic of its partitions. */
+import { setTimeout as delay } from 'node:timers/promises'
+
 import { type Logger, within } from 'relay-common'
+
 import { KafkaClassicMembership } from './classic-membership.ts'
 import { describeError, KafkaClient, topicMissing, type KafkaSettings, type TopicLayout } from './client.ts'
 import type { KafkaMembershipProtocol, MembershipEvents } from './coordinator.ts'
@@ -8,6 +11,8 @@ import { KafkaMembership } from './membership.ts'
 import type { ConsumerSettings, GroupMembership, GroupEvents, JoinGroup } from '../port.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
+const NEW_TOPIC_TIMEOUT_MS = 2_000
+const NEW_TOPIC_POLL_MS = 100
 /** Closing waits no longer for commits in progress: only lag tools use them. */
 const LAST_COMMIT_TIMEOUT_MS = 1_000
 
@@ -20,14 +25,22 @@ export async function openKafkaGroup (
 ): Promise<JoinGroup> {
   const client = new KafkaClient(cluster)
   try {
-    const topic = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(settings.topic))
-    if (!topic) throw topicMissing(settings.topic, client.servers)
+    if (!await knowsTopic(client, settings.topic)) throw topicMissing(settings.topic, client.servers)
     const { groupProtocol = 'auto' } = cluster
     const protocol = await client.retry(OPEN_TIMEOUT_MS, () => chooseProtocol(client, groupProtocol, settings.group))
     log.debug({ group: settings.group, protocol }, 'joining the group')
     return events => joinGroup(cluster, settings, protocol, log, events)
   } finally {
     await client.close()
+  }
+}
+
+/** A topic that was just created may be unknown to another broker for a moment. */
+async function knowsTopic (client: KafkaClient, name: string): Promise<boolean> {
+  for (const untilMs = performance.now() + NEW_TOPIC_TIMEOUT_MS; ;) {
+    if (await client.retry(OPEN_TIMEOUT_MS, () => client.describe(name))) return true
+    if (performance.now() > untilMs) return false
+    await delay(NEW_TOPIC_POLL_MS)
   }
 }
 
