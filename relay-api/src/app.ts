@@ -44,12 +44,15 @@ import { Hub, type HubDatabases } from './stream/hub.ts'
 import { traceIdOf } from './trace-in-logs.ts'
 import { createTraces, traceRequests } from './tracing.ts'
 import { addCorsAndCompression } from './cors-compression.ts'
+import { createWarmUp, type WarmUp } from './warm-up.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     metrics: Registry
     /** From now on it is not ready, and ends each connection with its next answer. */
     drain: () => void
+    /** Before it listens: see `warm-up.ts`. @param limitMs longest time */
+    warmUp: (limitMs: number) => Promise<void>
     /** Compiles the schemas of all routes, which else happens at their first use. */
     compileSchemas: () => void
   }
@@ -95,6 +98,7 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
       ...config.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined ? { openMetrics: () => writeOpenMetrics(registry) } : {}
     }), it => it.close()
   )
+  await app.warmUp(config.WARM_UP_MS)
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
   const running = started.move()
@@ -184,7 +188,9 @@ async function compose (
     reply.header('x-request-id', request.id)
     done()
   })
-  measureRequests(app, metrics, log)
+  const warmUp = createWarmUp()
+  app.decorate('warmUp', limitMs => warmUp.run(app, database, limitMs, log))
+  measureRequests(app, metrics, log, warmUp)
   const parting = closeKeepAlive(app)
   app.decorate('drain', () => parting.begin())
 
@@ -225,7 +231,7 @@ async function compose (
     isDraining: () => parting.hasBegun
   }, () => {})))
   await app.register(async api => {
-    const logIn = await guard(api, config, database, log, know)
+    const logIn = await guard(api, config, database, log, know, [warmUp.identifier])
     traceRequests(api, traces)
     keepAnswers(api, config, budgets, service, turns, metrics)
     const past = keepPastAnswers(api, config.PAST_ANSWERS_MB * 2 ** 20, metrics)
@@ -281,7 +287,7 @@ function outcomeOf (status: number): typeof requestOutcomes[number] {
   return status >= 500 ? 'failed' : status >= 400 ? 'refused' : 'answered'
 }
 
-function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger): void {
+function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger, warmUp: WarmUp): void {
   const requests = new Counter({
     name: 'relay_api_requests_total',
     help: 'Requests by purpose and outcome; failed means a 5xx status',
@@ -297,6 +303,7 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
   })
   app.addHook('onResponse', (request, reply, done) => {
     done()
+    if (warmUp.isOwn(request)) return
     // the route and not the URL: a label for each would fill the memory
     const { config, url: route = 'unknown' } = request.routeOptions
     const kind = kindOf(request.method, route)

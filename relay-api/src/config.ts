@@ -28,6 +28,13 @@ export const apiSettings = Type.Object({
     description: 'after SIGTERM, how long the API still answers while /readyz returns 503; longer than a load ' +
       'balancer needs to notice. The image sets 10 s'
   }),
+  WARM_UP_MS: Type.Integer({
+    default: 1_000,
+    minimum: 0,
+    maximum: 60_000,
+    description: 'how long the API may ask itself about stored series before it listens, so that the first clients ' +
+      'need not wait for a cold start; 0: not at all'
+  }),
   CONNECTIONS_MAX: Type.Integer({
     default: 10_000, minimum: 5, description: 'most open HTTP connections; at most a fifth of them from unknown callers'
   }),

@@ -9,17 +9,19 @@ import { authenticate, createLogIn, type LogIn } from './authenticate.ts'
 import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
 import { UNGUESSABLE_CHARACTERS_MIN, identifyConfiguredToken } from './configured-token.ts'
 import { createGate } from './gate.ts'
+import type { Identifier } from './principal.ts'
 import { openLimits } from './rate-limits.ts'
 
 /**
  * Guards an app, and everything added to it later.
  * @param known called with each request of a known caller
+ * @param more kinds of credentials
  * @returns the same for protocols other than HTTP
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function guard (
   app: FastifyInstance, config: AccessConfig, database: Database, log: Logger,
-  known: (request: FastifyRequest, reply: FastifyReply) => void = () => {}
+  known: (request: FastifyRequest, reply: FastifyReply) => void = () => {}, more: readonly Identifier[] = []
 ): Promise<LogIn> {
   const tokens = tokensOf(config)
   const accessTokens = accessTokenSettings(config)
@@ -44,7 +46,8 @@ export async function guard (
   const identifiers = [
     identifyConfiguredToken(tokens),
     keys,
-    ...(accessTokens ? [identifyAccessToken(accessTokens)] : [])
+    ...(accessTokens ? [identifyAccessToken(accessTokens)] : []),
+    ...more
   ]
   const logRefusal = createRefusalLog(log.child({ audit: true }))
   const gate = createGate(identifiers, limits.strangers)
