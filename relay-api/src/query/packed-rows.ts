@@ -12,17 +12,30 @@ import { PARTITIONS_GUESS, type SeriesKind } from './groups.ts'
 /** Columns of a row that answers need. */
 export type PackedRow = Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>
 
-/** SQL of a `bytea` with all rows `r` of a rollup table; null: there are none. */
-export const packedRows = `string_agg(
-        record_send(row(date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body)), '')`
+/** Of one value: with more, it would be some MB, and take some ms to visit. */
+export const PACKED_ROWS_MAX = 128
 
-/** With more, a value would be some MB, and take some ms to visit. */
-const ROWS_MAX = 256
+/**
+ * SQL of packed values.
+ * @param rows SELECT of rows of a rollup table
+ * @param by further columns of it; each value has rows of one combination
+ * @returns SELECT of these columns, and of a `bytea` as `rows`
+ */
+export function packRows (rows: string, by: readonly string[] = []): string {
+  return `
+      select ${[...by, ''].join(', ')}string_agg(
+        record_send(row(date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body)), '') as rows
+      from (select *, (row_number() over () - 1) / ${PACKED_ROWS_MAX} as value from (${rows}) r) r
+      group by ${[...by, 'value'].join(', ')}`
+}
+
+/** With more buckets, rows are visited while the next ones are read. */
+const BUCKETS_MAX = 256
 
 /** Whether to pack the rows of a series: several, and not too many. @param buckets of the series */
 export function mayPack (buckets: number, kind: SeriesKind): boolean {
   const rows = buckets * (kind === 'groups' ? PARTITIONS_GUESS : 1)
-  return rows > 1 && rows <= ROWS_MAX
+  return rows > 1 && rows <= BUCKETS_MAX
 }
 
 const COLUMNS = 5

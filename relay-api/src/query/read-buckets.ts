@@ -22,7 +22,7 @@ import {
   allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany,
   type JournalCollector
 } from './read-journal.ts'
-import { mayPack, packedRows, unpackRows } from './packed-rows.ts'
+import { mayPack, packRows, unpackRows } from './packed-rows.ts'
 import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 
@@ -205,7 +205,7 @@ function statementFor (
     // `offset 0` forces the planner to join by the primary key
     const rows = `select * from ${table} r where r.series_id = s.series_id and ${when} offset 0`
     const [numbers, found] = packs
-      ? [`${'null::float8, '.repeat(4)}r.rows`, `select ${packedRows} as rows from (${rows}) r having count(*) > 0`]
+      ? [`${'null::float8, '.repeat(4)}r.rows`, packRows(rows)]
       : ["date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body", rows]
     return `
     select ${column}, ${isEdge}, s.zone, s.device_type, ${numbers}, null::bigint, null::float8

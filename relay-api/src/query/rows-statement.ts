@@ -14,7 +14,7 @@ import type { BatchQuery, OwnValue } from './batch.ts'
 import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'
 import { arrivalTotalsOf, lateReadingsOf } from './late-readings.ts'
-import { mayPack, packedRows } from './packed-rows.ts'
+import { mayPack, packRows } from './packed-rows.ts'
 import { planSize, type BucketRange, type Edge } from './plan.ts'
 import { around, blocksOfGranted, journalOfBlocks, journalOfEach, journalOfMany } from './read-journal.ts'
 
@@ -128,17 +128,17 @@ export function rowsStatement (
     select ${kind}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
     from series s ${from} cross join lateral (${rowsOfSeries(table, when)}) r
     where ${where}`
-  /** the rows of a series in one value */
+  /** the rows of each series */
   const packedArm = (table: string, kind: number, where: string, when: string) => `
     select ${kind}, s.zone, s.device_type, null::float8, null::float8, null::float8, null::float8, r.rows
-    from series s cross join lateral (
-      select ${packedRows} as rows from (${rowsOfSeries(table, when)}) r having count(*) > 0) r
+    from series s cross join lateral (${packRows(rowsOfSeries(table, when))}) r
     where ${where}`
-  /** the rows of all series of a zone and type in one value */
+  /** the rows of all series of a zone and type */
   const groupedArm = (table: string, kind: number, where: string, when: string) => `
-    select ${kind}, s.zone, s.device_type, null::float8, null::float8, null::float8, null::float8, ${packedRows}
-    from series s cross join lateral (${rowsOfSeries(table, when)}) r
-    where ${where} group by s.zone, s.device_type`
+    select ${kind}, r.zone, r.device_type, null::float8, null::float8, null::float8, null::float8, r.rows
+    from (${packRows(`
+      select s.zone, s.device_type, r.* from series s cross join lateral (${rowsOfSeries(table, when)}) r
+      where ${where}`, ['zone', 'device_type'])}) r`
   const typeOf = (value: unknown) => granted ? 'integer[]' : Array.isArray(value) ? 'text[]' : 'text'
   // if everything is cached, no arm uses series, and PostgreSQL can't infer the type of an unused parameter
   const ofMoment = [...whole, ...shared.map((it, n) => `$${n + 1}::${typeOf(it)} is not null`)]
