@@ -60,7 +60,7 @@ async function countLines (
   return { lines, growth: Math.max(...samples.slice(1)) - samples[0], last } // the first tenth warms up
 }
 
-test(`${ROWS} rows are streamed in constant memory, in every format`, limit, async t => {
+test('very many rows are streamed in constant memory, in every format', limit, async t => {
   const api = await openTestApi(t)
   await writeMinutes(api.database, startMs, ROWS)
   const { port } = await listen(api.app, '127.0.0.1', 0, 'API_PORT')

@@ -27,11 +27,11 @@ export interface Moment {
   /** cached buckets that have changed since their position, or may have */
   readonly changed: readonly BucketRange[]
   /** of the wanted range */
-  readonly arrivals: Arrivals
+  readonly arrivals: SelectedArrivals
 }
 
 /** Late readings of a selection, and their counts with those of duplicates, in all hours that overlap a range. */
-export interface Arrivals {
+export interface SelectedArrivals {
   readonly late: readonly LateReadings[]
   readonly totals: ArrivalTotals
 }

@@ -24,7 +24,7 @@ import {
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
 import type { BucketQuery } from './read-buckets.ts'
-import { readRows, type Arrivals, type Moment } from './read-rows.ts'
+import { readRows, type SelectedArrivals, type Moment } from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 import { filterReadsDeviceSeries, type SeriesFilter, type Wanted } from './rows-statement.ts'
 
@@ -49,7 +49,7 @@ export interface Totals {
   /** by range */
   readonly merged: readonly Merged[]
   /** in all ranges, and between them */
-  readonly arrivals: Arrivals
+  readonly arrivals: SelectedArrivals
 }
 
 /** Changes between two attempts are rare; a third one does without the cache. */
