@@ -2,7 +2,6 @@
 import type { Command } from 'commander'
 import { levels } from 'relay-rollups'
 import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
-import { readRefused } from 'relay-processor/refused-records'
 
 import { parseTime, parseTimeOrOffset } from './arguments.ts'
 import {
@@ -44,17 +43,15 @@ Examples:
 
 async function replay ({ from, to, yes, dryRun, allowFewer, json }: ReplayOptions): Promise<void> {
   await using site = await openSite()
-  const { config, database, eventLog } = site
+  const { database, eventLog } = site
   const signal = stopSignal('stopped; nothing was changed')
 
   const progress = startProgressBar('rebuilding')
-  const refused = await readRefused(eventLog, config.DEAD_LETTERS_TOPIC, config.EVENTS_TOPIC)
   const result = await rebuildRollups(database, eventLog, {
     ...await rebuildSettingsOf(site),
     fromMs: from && 'timeMs' in from ? from.timeMs : undefined,
     fromOffset: from && 'offset' in from ? from.offset : undefined,
     toMs: to,
-    refused,
     isLossAllowed: allowFewer ?? false,
     isDryRun: dryRun || !yes
   }, progress.update, signal).finally(() => progress[Symbol.dispose]())

@@ -81,6 +81,7 @@ export function rulesOf (config: CliConfig): EventRules & { readonly isKeyChecke
 export async function rebuildSettingsOf ({ config, database }: Site) {
   return {
     topic: config.EVENTS_TOPIC,
+    deadLettersTopic: config.DEAD_LETTERS_TOPIC,
     rules: rulesOf(config),
     readingsPerRowMax: config.READINGS_PER_ROW_MAX,
     keepDuplicates: config.KEEP_DUPLICATES,

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { RelayError, type PoolClient } from 'relay-common'
 import { catchUp, waitForPartitions, type ConsumerNews, type RecordVisitor, type Topic } from 'relay-event-log'
 import { decodeEvent, readNextOffsets, type DeviceEvent, type EventRules } from 'relay-rollups'
-import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
+import { RefusedRecords, without, type OffsetSets } from 'relay-processor/refused-records'
 
 import { compare, homeOf, type Difference, type VerifiedRange } from './compare-days.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
@@ -43,7 +43,7 @@ export async function * verifyRange (
   const targets = await readNextOffsets(snapshot, topic.topicId)
   const homes = await readHomes(snapshot.client, topic)
   const starts = await findStarts(site, range, targets)
-  const refused = await readRefused(site.eventLog, site.config.DEAD_LETTERS_TOPIC, topic.name)
+  const refused = await new RefusedRecords(site.eventLog, site.config.DEAD_LETTERS_TOPIC, topic).read(snapshot)
 
   {
     using progress = startProgressBar('reading')

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
+import { giveBack } from '../../relay-processor/src/deployment.ts'
 import { settled, spawnProcessor } from '../../relay-processor/test/support/open-processor.ts'
 import { readDeadLetters } from '../../relay-processor/test/support/read-dead-letters.ts'
 import { nightly } from 'relay-test-support/nightly.ts'
 import { until } from 'relay-test-support/until.ts'
-import { checkRows, GREEN, openDeploySite, reported, superviseFaulty, type DeploySite } from './support/deploy-site.ts'
+import {
+  checkRows, FLUSH_LOCK, GREEN, openDeploySite, reported, superviseFaulty, type DeploySite
+} from './support/deploy-site.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
 /** Processors report every 10 s: an analysis sees a new report of each. */
@@ -118,6 +121,51 @@ test('valid records that a canary refused count after its abort, and invalid one
     .map(it => `${it.sourcePartition}:${it.sourceOffset}`)
   const counts = [...Map.groupBy(places, it => it).values()].map(it => it.length)
   assert.ok(Math.max(...counts) <= 2, 'a letter of the flush that was fenced may be there twice')
+})
+
+test('a letter of a flush of the canary that came too late takes no reading away', { timeout: 240_000 }, async t => {
+  const opened = (await openDeploySite(t, 'postgres'))!
+  const { site } = opened
+  await superviseFaulty(t, opened, 'refuses-valid')
+  assert.equal((await runCli(site, CANARY)).code, 0)
+  const topic = (await site.eventLog.describeTopic(site.config.EVENTS_TOPIC))!
+  const nextOffset = async () => (await site.database.query<{ next_offset: bigint }>(
+    'select next_offset from progress where source_partition = 3'))[0].next_offset
+
+  const locker = await site.database.connect()
+  try {
+    await locker.query('select pg_advisory_lock($1)', [FLUSH_LOCK])
+    const letterAhead = async () => {
+      const next = await nextOffset()
+      return (await readDeadLetters(site)).find(it => it.detail === 'a bug' && it.sourceOffset! >= next)
+    }
+    await until('a letter whose flush waits', async () => await letterAhead() !== undefined)
+    // the first step of an abort, as of one that was killed then
+    await site.database.transaction(async client => await giveBack(client, topic))
+    const { sourceOffset } = (await letterAhead())!
+    await until('blue to read that record', async () => await nextOffset() > sourceOffset!)
+  } finally {
+    await locker.query('select pg_advisory_unlock($1)', [FLUSH_LOCK])
+    locker.release()
+  }
+  const abort = async () => {
+    const run = await runCli(site, ['deploy', 'abort', '--json'])
+    assert.equal(run.code, 0, run.stderr)
+    return documents(run)[0]
+  }
+  assert.equal((await abort()).deadLettersAdded, 0)
+  // letters of this canary decide nothing in the abort of the next one either
+  assert.equal((await runCli(site, CANARY)).code, 0)
+  await until('the next canary to refuse records', async () => {
+    const [noted] = await site.database.query<{ from_offset: bigint }>(
+      'select from_offset from canary_partitions where is_canary')
+    return (await readDeadLetters(site)).some(it => it.detail === 'a bug' && it.sourceOffset! > noted.from_offset)
+  })
+  await abort()
+  await checkSite(opened)
+  const atDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
+  const verified = await runCli(site, ['verify', '--from', atDays(-4), '--to', atDays(1)])
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr)
 })
 
 test('relay deploy may be killed in an abort and in a promotion, and so may the canary', { timeout: 240_000 }, async t => {

@@ -37,6 +37,8 @@ export const deadLetterHeaders = {
   sourceTopic: 'relay-source-topic',
   sourcePartition: 'relay-source-partition',
   sourceOffset: 'relay-source-offset',
+  /** of the processor that refused it: epoch and history of its claim, as in `12@0a1b2c` */
+  claim: 'relay-claim',
   /** time of the refusal, ISO-8601 */
   time: 'relay-time',
   /** full length of a truncated value */
@@ -47,6 +49,13 @@ export const deadLetterHeaders = {
   grants: 'relay-grants'
 } as const
 
+/** The claim of a partition in which a processor refused a record. */
+export interface LetterClaim {
+  readonly epoch: bigint
+  /** of the database */
+  readonly historyId: string
+}
+
 /** Content of the headers of a letter. */
 export interface DeadLetterInfo {
   readonly reason: string
@@ -56,6 +65,8 @@ export interface DeadLetterInfo {
   /** undefined: the API refused it, so it was never in the events topic */
   readonly sourcePartition: number | undefined
   readonly sourceOffset: bigint | undefined
+  /** undefined: no processor refused it, or one of a version that did not write it */
+  readonly claim: LetterClaim | undefined
   /** ms since the epoch */
   readonly timeMs: number
   /** full length of the value; undefined: the letter has all of it */
@@ -75,6 +86,12 @@ const DETAIL_CHARACTERS_MAX = 500
 const VALUE_BYTES_MAX = 768 * 1024
 const KEY_BYTES_MAX = 64 * 1024
 
+interface RecordPlace {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
 export interface NewDeadLetter {
   readonly key: Buffer | null
   /** the original bytes; for a corrupt batch, those of the batch */
@@ -86,7 +103,7 @@ export interface NewDeadLetter {
   readonly field: string | undefined
   readonly detail: string
   readonly source:
-    | { readonly topic: string, readonly partition: number, readonly offset: bigint }
+    | RecordPlace & { readonly claim: LetterClaim | undefined }
     | { readonly topic: string, readonly principal: string, readonly grants: EventGrants }
 }
 
@@ -105,6 +122,7 @@ export function toDeadLetterRecord (letter: NewDeadLetter, nowMs: number): Produ
       ...'principal' in source
         ? { [names.principal]: source.principal, [names.grants]: writeGrants(source.grants, value) }
         : { [names.sourcePartition]: String(source.partition), [names.sourceOffset]: String(source.offset) },
+      ...'claim' in source && source.claim ? { [names.claim]: `${source.claim.epoch}@${source.claim.historyId}` } : {},
       [names.time]: new Date(nowMs).toISOString(),
       ...field === undefined ? {} : { [names.field]: field },
       ...bytes > Math.min(value?.length ?? 0, VALUE_BYTES_MAX) ? { [names.valueBytes]: String(bytes) } : {}
@@ -138,11 +156,17 @@ export function decodeDeadLetter (headers: Readonly<Record<string, string>>): De
     sourceTopic: headers[names.sourceTopic] ?? '',
     sourcePartition: hasSource ? Number(sourcePartition) : undefined,
     sourceOffset: hasSource ? BigInt(sourceOffset) : undefined,
+    claim: decodeClaim(headers[names.claim]),
     timeMs,
     valueBytes: valueBytes === undefined ? undefined : Number(valueBytes),
     principal,
     grants: decodeGrants(headers[names.grants])
   }
+}
+
+function decodeClaim (text: string | undefined): LetterClaim | undefined {
+  const [, epoch, historyId] = /^(\d+)@(.+)$/.exec(text ?? '') ?? []
+  return epoch === undefined ? undefined : { epoch: BigInt(epoch), historyId }
 }
 
 /** @returns undefined unless the text is valid: unreadable grants must not allow everything */

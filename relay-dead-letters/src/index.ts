@@ -9,4 +9,4 @@ export type {
 export {
   deadLetterHeaders, deadLetterReasons, decodeDeadLetter, ingestReasons, toDeadLetterRecord
 } from './dead-letter.ts'
-export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
+export type { DeadLetterInfo, DeadLetterReason, LetterClaim, NewDeadLetter } from './dead-letter.ts'

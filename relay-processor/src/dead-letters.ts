@@ -4,10 +4,12 @@
  *     record ──fold.ts: invalid──▶ DeadLetters of the partition ──flush.ts, step 4──▶ send ──▶ DEAD_LETTERS_TOPIC
  *
  * They are durable before the progress of their partition moves. After a crash one may appear twice, with the same
- * source offset. relay-dead-letters, `dead-letter.ts` has the reasons and the headers.
+ * source offset. Each names our claim of the partition: if that is fenced before progress moves, the next owner decides
+ * anew, and its decision counts (refused-records.ts). relay-dead-letters, `dead-letter.ts` has the reasons and the
+ * headers.
  */
 import { formatTraceparent, TRACEPARENT, type Span, type TraceContext, type Tracer } from 'relay-common'
-import { toDeadLetterRecord, type DeadLetterReason } from 'relay-dead-letters'
+import { toDeadLetterRecord, type DeadLetterReason, type LetterClaim } from 'relay-dead-letters'
 import type { EventProducer, ProducedRecord, Topic } from 'relay-event-log'
 
 import type { Clock } from './clock.ts'
@@ -60,8 +62,8 @@ export class DeadLetters {
   }
 }
 
-/** The partition that letters come from. */
-interface Source {
+/** The partition that letters come from, and our claim of it. */
+interface Source extends LetterClaim {
   readonly topic: Topic
   readonly partition: number
 }
@@ -95,12 +97,13 @@ export function createDeadLetterSender (
  * whose `traceparent` is among the headers, as long as the queue of spans has room.
  */
 function toRecords (
-  letters: readonly DeadLetter[], { topic, partition }: Source, nowMs: number,
+  letters: readonly DeadLetter[], { topic, partition, epoch, historyId }: Source, nowMs: number,
   traced: { readonly span: Span, readonly tracer: Tracer } | undefined
 ): ProducedRecord[] {
   let dropped = 0
   const records = letters.map(({ offset, trace, ...letter }) => {
-    const record = toDeadLetterRecord({ ...letter, source: { topic: topic.name, partition, offset } }, nowMs)
+    const source = { topic: topic.name, partition, offset, claim: { epoch, historyId } }
+    const record = toDeadLetterRecord({ ...letter, source }, nowMs)
     if (!traced) return record
     if (traced.tracer.isFull) {
       dropped++

@@ -171,6 +171,12 @@ export async function giveBack (client: PoolClient, topic: Topic): Promise<Canar
     update canary_partitions c set to_offset = p.next_offset
     from progress p where p.topic_id = c.topic_id and p.source_partition = c.source_partition`)
   await fence(client, canary.partitions.filter(it => it.isCanary).map(it => it.partition))
+  // what the canary read belongs to the abort now: the dead letters of the canary decide nothing (refused-records.ts)
+  await client.query(`
+    update progress_claims p set from_offset = c.from_offset
+    from canary_partitions c join progress using (topic_id, source_partition)
+    where c.is_canary and p.topic_id = c.topic_id and p.source_partition = c.source_partition
+      and p.epoch = progress.epoch`)
   return (await readDeployment(over(client))).canary!
 }
 

@@ -33,9 +33,21 @@ export async function claimPartition (
     if (ownedBy !== generation) return { ownedBy }
     const homes = await holdHomes(client, topic)
     const claimed = await raiseEpoch(client, kind, topic, partition, owner, startOffset)
+    await forgetClaims(client, topic, partition, startOffset)
     // nobody else may write there now
     return { ...claimed, historyId, homes, journal: await readStoredJournal(client, partition) }
   })
+}
+
+/** Removes claims of which the log has no records any more. */
+async function forgetClaims (
+  client: PoolClient, { topicId }: Topic, partition: number, startOffset: bigint
+): Promise<void> {
+  await client.query(`
+    delete from progress_claims
+    where topic_id = $1 and source_partition = $2 and epoch < (
+      select max(epoch) from progress_claims where topic_id = $1 and source_partition = $2 and from_offset <= $3)`,
+  [topicId, partition, startOffset])
 }
 
 /** Raises the epoch, which fences the owner before: its moves no longer match. */

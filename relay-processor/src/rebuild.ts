@@ -29,12 +29,13 @@ import { readHomesToday } from './homes.ts'
 import { takeReturned } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
 import { openRebuildStore, type RebuildStore } from './rebuild-store.ts'
-import { without, type OffsetSets } from './refused-records.ts'
+import { RefusedRecords, without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
 import { checkMaySwap, type Comparison, type PartitionRange } from './swap-rebuilt.ts'
 
 export interface RebuildSettings extends SettleRules {
   readonly topic: string
+  readonly deadLettersTopic: string
   readonly rules: Omit<EventRules, 'keepMs'> & { readonly isKeyChecked?: boolean }
   readonly seriesInMemoryMax: number
   /** start of the range, ms since the epoch; left out: everything that the log covers */
@@ -45,8 +46,11 @@ export interface RebuildSettings extends SettleRules {
   readonly toMs?: number
   /** by index of the level, in ms; Infinity: forever */
   readonly keepMs: readonly number[]
-  /** records that were refused for their time and would be accepted today: they stay refused */
-  readonly refused: OffsetSets
+  /**
+   * Changes which records stay refused, of those that were refused for their time and would be accepted today; left
+   * out: all of them
+   */
+  readonly correctRefused?: (refused: OffsetSets) => OffsetSets
   /** true: swaps even if rows would have fewer readings than the live ones */
   readonly isLossAllowed: boolean
   /** partitions whose rows may have fewer readings in any case, because the live ones may be wrong; left out: none */
@@ -115,14 +119,18 @@ export async function rebuildRollups (
   const folder = new Folder({ ...settings.rules, futureMaxMs: Infinity })
 
   const startOffsets = new Map(starts.map(it => [it.range.partition, it.offset]))
+  const refusedRecords = new RefusedRecords(eventLog, settings.deadLettersTopic, topic)
   const readTo = async (targets: ReadonlyMap<number, bigint>) => {
+    // after the targets: dead letters are durable before progress moves, so none before a target is missed
+    const all = await refusedRecords.read(database)
+    const refused = settings.correctRefused?.(all) ?? all
     const total = sumOf(targets) - sumOf(startOffsets)
     const report = () => onProgress(
       sumOf(new Map([...partitions].map(([n, it]) => [n, it.nextOffset]))) - sumOf(startOffsets), total
     )
     await read(consumer, partitions, targets, (partition, records) => {
       folder.fold(partition, without(
-        records, settings.refused.get(partition.partition), targets.get(partition.partition)!
+        records, refused.get(partition.partition), targets.get(partition.partition)!
       ), Date.now())
       report()
     }, flusher, store, signal)

@@ -68,7 +68,8 @@ test('a database from before the journal continues to work, and resends of its r
   await exited
   await site.database.query(`
     drop table journal, series_blocks, progress_group, programs, traced_devices, traced_flushes, processor_generations,
-      canary_partitions;
+      canary_partitions, progress_claims;
+    drop function note_progress_claim cascade;
     drop index series_groups;
     alter table progress drop last_record_offset, drop last_record_value_crc, drop last_record_next_offset;
     drop sequence series_blocks_made;

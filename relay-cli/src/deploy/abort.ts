@@ -18,7 +18,7 @@ import { readCanaryRange, type CanaryRange } from 'relay-processor/canary-range'
 import { endAbort, giveBack, readDeployment, readRunning, type Canary } from 'relay-processor/deployment'
 import { readHomesToday } from 'relay-processor/homes'
 import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
-import { isRefusedForTime, readLetterOffsets, readRefused } from 'relay-processor/refused-records'
+import { isRefusedForTime, LetterReader, readClaims, type OffsetSets } from 'relay-processor/refused-records'
 
 import { startProgressBar } from '../output.ts'
 import { readKeepMs, rebuildSettingsOf, rulesOf, type Site } from '../site.ts'
@@ -63,7 +63,7 @@ export async function abort (
   const range = await readRange(site, topic, given, signal)
   const own = given.partitions.filter(it => it.isCanary).map(it => it.partition)
   const rebuilt = Number.isFinite(range.oldestMs)
-    ? await rebuild(site, topic, given, range, options, signal)
+    ? await rebuild(site, given, range, options, signal)
     : undefined
   const letters = await completeLetters(site, topic, given, range)
   await site.database.transaction(client => endAbort(client, given.generation))
@@ -98,35 +98,49 @@ async function readRange (
 }
 
 async function rebuild (
-  site: Site, topic: Topic, { partitions }: Canary, range: CanaryRange, { isLossAllowed }: AbortOptions,
+  site: Site, { partitions }: Canary, range: CanaryRange, { isLossAllowed }: AbortOptions,
   signal: AbortSignal
 ): Promise<RebuildResult> {
-  const { config, database, eventLog } = site
-  const refused = new Map(await readRefused(eventLog, config.DEAD_LETTERS_TOPIC, topic.name))
-  for (const { partition, isCanary, fromOffset, toOffset = fromOffset } of partitions) {
-    if (!isCanary) continue
-    // the canary may have refused too many, or too few
-    const others = [...refused.get(partition) ?? []].filter(it => it < fromOffset || it >= toOffset)
-    const letters = [...range.letters.get(partition) ?? []]
-    const own = letters.filter(([, it]) => isRefusedForTime(it.reason)).map(([offset]) => offset)
-    refused.set(partition, new Set([...others, ...own]))
-  }
+  const { database, eventLog } = site
   const progress = startProgressBar('rebuilding')
   return await rebuildRollups(database, eventLog, {
     ...await rebuildSettingsOf(site),
     fromMs: bucketStartMs(DAY_MS, range.oldestMs),
-    refused,
+    correctRefused: refused => correct(refused, partitions, range),
     isLossAllowed,
     lossAllowedIn: new Set(partitions.filter(it => it.isCanary).map(it => it.partition)),
     isDryRun: false
   }, progress.update, signal).finally(() => progress[Symbol.dispose]())
 }
 
-/** Appends the letters that the canary left out. */
+/** Of what the canary read, it may have refused too many records, or too few. */
+function correct (refused: OffsetSets, partitions: Canary['partitions'], range: CanaryRange): OffsetSets {
+  const corrected = new Map(refused)
+  for (const { partition, isCanary, fromOffset, toOffset = fromOffset } of partitions) {
+    if (!isCanary) continue
+    const others = [...refused.get(partition) ?? []].filter(it => it < fromOffset || it >= toOffset)
+    const letters = [...range.letters.get(partition) ?? []]
+    const own = letters.filter(([, it]) => isRefusedForTime(it.reason)).map(([offset]) => offset)
+    corrected.set(partition, new Set([...others, ...own]))
+  }
+  return corrected
+}
+
+/**
+ * Appends the letters that the canary left out. Also those again that decide whether a record counts: the records
+ * belong to the claim of the abort now, so letters of the canary decide nothing.
+ */
 async function completeLetters (
-  { eventLog, config }: Site, topic: Topic, { partitions }: Canary, { letters }: CanaryRange
+  { eventLog, config, database }: Site, topic: Topic, { partitions }: Canary, { letters }: CanaryRange
 ): Promise<Pick<Aborted, 'lettersAdded' | 'lettersInError'>> {
-  const written = await readLetterOffsets(eventLog, config.DEAD_LETTERS_TOPIC, topic.name, () => true)
+  const claims = await readClaims(database, topic)
+  const written = new Map<number, Set<bigint>>()
+  const deciding = new Map<number, Set<bigint>>()
+  for await (const { sourcePartition, sourceOffset, claim } of
+    new LetterReader(eventLog, config.DEAD_LETTERS_TOPIC, topic).read()) {
+    note(written, sourcePartition, sourceOffset)
+    if (claims.isOwner(sourcePartition, sourceOffset, claim)) note(deciding, sourcePartition, sourceOffset)
+  }
   let lettersInError = 0
   const missing = []
   for (const { partition, isCanary, fromOffset, toOffset = fromOffset } of partitions) {
@@ -135,8 +149,9 @@ async function completeLetters (
     const found = written.get(partition) ?? new Set()
     lettersInError += [...found].filter(it => it >= fromOffset && it < toOffset && !right.has(it)).length
     for (const [offset, letter] of right) {
-      if (found.has(offset)) continue
-      missing.push(toDeadLetterRecord({ ...letter, source: { topic: topic.name, partition, offset } }, Date.now()))
+      if ((isRefusedForTime(letter.reason) ? deciding.get(partition) : found)?.has(offset)) continue
+      const source = { topic: topic.name, partition, offset, claim: claims.ownerOf(partition, offset) }
+      missing.push(toDeadLetterRecord({ ...letter, source }, Date.now()))
     }
   }
   if (missing.length > 0) {
@@ -148,4 +163,10 @@ async function completeLetters (
     }
   }
   return { lettersAdded: missing.length, lettersInError }
+}
+
+function note (offsets: Map<number, Set<bigint>>, partition: number, offset: bigint): void {
+  let ofPartition = offsets.get(partition)
+  if (!ofPartition) offsets.set(partition, ofPartition = new Set())
+  ofPartition.add(offset)
 }

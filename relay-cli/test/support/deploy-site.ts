@@ -115,6 +115,9 @@ async function askUntil (t: TestContext, site: Site, signal: AbortSignal) {
   return { failures, answers, asking }
 }
 
+/** an advisory lock: while a test has it, faulty processors wait between the dead letters and the rows of a flush */
+export const FLUSH_LOCK = 394
+
 export const GREEN = { PROCESSOR_GENERATION: 'green', CONSUMER_INSTANCE_ID: 'green-1' }
 
 /** Starts a faulty processor of generation green, and starts it again whenever it ends, as a supervisor would. */

@@ -2,12 +2,20 @@
  * A processor of a faulty version: the real one, with a fault in its fold. No code of Relay has a hook for it.
  *
  *     node faulty-processor.ts        RELAY_TEST_FAULT: one of the faults
+ *
+ * Each flush waits, after its dead letters, while the test holds the lock FLUSH_LOCK (deploy-site.ts).
  */
+import { createLogger, openDatabase } from 'relay-common'
 import { bucketStartMs, MINUTE_MS } from 'relay-rollups'
 
+import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
 import { Folder } from '../../../relay-processor/src/fold.ts'
+import { FlushWriter } from '../../../relay-processor/src/write-flush.ts'
+import { FLUSH_LOCK } from './deploy-site.ts'
 
 const { fold } = Folder.prototype
+const { write } = FlushWriter.prototype
+const gate = await openDatabase(readProcessorConfig(process.env), 'gate', createLogger('gate', 'silent'))
 
 const faults: Record<string, typeof fold> = {
   'wrong-sum' (partition, records, nowMs) {
@@ -52,4 +60,8 @@ const faults: Record<string, typeof fold> = {
 const fault = faults[process.env.RELAY_TEST_FAULT ?? '']
 if (!fault) throw new Error(`RELAY_TEST_FAULT is one of ${Object.keys(faults).join(', ')}`)
 Folder.prototype.fold = fault
+FlushWriter.prototype.write = async function (...args) {
+  await gate.query('select pg_advisory_lock($1), pg_advisory_unlock($1)', [FLUSH_LOCK])
+  return await write.apply(this, args)
+}
 await import('../../../relay-processor/src/main.ts')
