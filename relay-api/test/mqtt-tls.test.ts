@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 
 import getPort from 'get-port'
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
+import { connect as connectMqtt, connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { createLogger, RelayError } from 'relay-common'
 
 import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
@@ -148,9 +148,16 @@ test('the time of a TLS login starts with the accept: an incomplete handshake ho
     return once(socket, 'close')
   })
   const ca = await readFile(own.caFile)
-  const connect = () => connectAsync(
-    `mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca }
-  )
+  const connect = async () => {
+    const client = connectMqtt(
+      `mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca }
+    )
+    client.on('error', () => {}) // a connection that is reset may report it twice
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve()).once('close', () => reject(new Error('it found no place')))
+    })
+    return client
+  }
   let client: MqttClient | undefined // during the time of the unknown clients it may find no place
   await until('a client to find a place', async () => (client = await connect().catch(() => undefined)) !== undefined)
   opened.defer(() => client!.endAsync(true))
