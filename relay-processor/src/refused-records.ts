@@ -15,6 +15,13 @@ import type { EventLog, RecordSet, Topic } from 'relay-event-log'
 /** Offsets by partition. */
 export type OffsetSets = ReadonlyMap<number, ReadonlySet<bigint>>
 
+/** @param sets changed in place */
+export function addOffset (sets: Map<number, Set<bigint>>, partition: number, offset: bigint): void {
+  const offsets = sets.get(partition)
+  if (offsets) offsets.add(offset)
+  else sets.set(partition, new Set([offset]))
+}
+
 const dependsOnTime: ReadonlySet<string> = new Set(['timestamp-future', 'too-old'])
 
 /** Whether the validity of a record depends on the time of reading. @param reason of its letter */
@@ -75,10 +82,7 @@ export class RefusedRecords {
     const claims = await readClaims(database, this.#topic)
     const refused = new Map<number, Set<bigint>>()
     for (const { sourcePartition, sourceOffset, claim } of this.#letters) {
-      if (!claims.isOwner(sourcePartition, sourceOffset, claim)) continue
-      let offsets = refused.get(sourcePartition)
-      if (!offsets) refused.set(sourcePartition, offsets = new Set())
-      offsets.add(sourceOffset)
+      if (claims.isOwner(sourcePartition, sourceOffset, claim)) addOffset(refused, sourcePartition, sourceOffset)
     }
     return refused
   }

@@ -18,7 +18,7 @@ import { readCanaryRange, type CanaryRange } from 'relay-processor/canary-range'
 import { endAbort, giveBack, readDeployment, readRunning, type Canary } from 'relay-processor/deployment'
 import { readHomesToday } from 'relay-processor/homes'
 import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
-import { isRefusedForTime, LetterReader, readClaims, type OffsetSets } from 'relay-processor/refused-records'
+import { addOffset, isRefusedForTime, LetterReader, readClaims, type OffsetSets } from 'relay-processor/refused-records'
 
 import { startProgressBar } from '../output.ts'
 import { readKeepMs, rebuildSettingsOf, rulesOf, type Site } from '../site.ts'
@@ -138,8 +138,8 @@ async function completeLetters (
   const deciding = new Map<number, Set<bigint>>()
   for await (const { sourcePartition, sourceOffset, claim } of
     new LetterReader(eventLog, config.DEAD_LETTERS_TOPIC, topic).read()) {
-    note(written, sourcePartition, sourceOffset)
-    if (claims.isOwner(sourcePartition, sourceOffset, claim)) note(deciding, sourcePartition, sourceOffset)
+    addOffset(written, sourcePartition, sourceOffset)
+    if (claims.isOwner(sourcePartition, sourceOffset, claim)) addOffset(deciding, sourcePartition, sourceOffset)
   }
   let lettersInError = 0
   const missing = []
@@ -163,10 +163,4 @@ async function completeLetters (
     }
   }
   return { lettersAdded: missing.length, lettersInError }
-}
-
-function note (offsets: Map<number, Set<bigint>>, partition: number, offset: bigint): void {
-  let ofPartition = offsets.get(partition)
-  if (!ofPartition) offsets.set(partition, ofPartition = new Set())
-  ofPartition.add(offset)
 }
