@@ -17,7 +17,7 @@ import { DAY_MS, dayLevel, HOUR_MS, MINUTE_MS } from 'relay-rollups'
 import type { Identifier, Principal } from './auth/principal.ts'
 
 const SERIES_MAX = 8
-/** More gain little: a second round takes half as long as the first, and an eighth a third. */
+/** Of all questions; the limit of time may end them before. */
 const ROUNDS = 8
 
 export interface WarmUp {
@@ -88,7 +88,10 @@ async function readSeries (database: Database): Promise<WarmSeries[]> {
     from (select * from series where device_id is not null order by series_id desc limit ${SERIES_MAX}) s`)
 }
 
-/** Questions of every kind that reads few rows, however large the site is: their ranges are of whole minutes. */
+/**
+ * Questions of the usual kinds. Their ranges are of whole minutes, so none reads a row per device; those of a type read
+ * one per zone.
+ */
 function questionsAbout ({ device_id: device, zone, device_type: type, day_ms: dayMs }: WarmSeries): string[] {
   const nowMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS
   const endMs = dayMs === null ? nowMs : Math.min(dayMs + DAY_MS, nowMs)

@@ -1,7 +1,7 @@
 /**
- * Packed rows: several rows of a rollup table in one value of an answer. PostgreSQL writes each column of an answer as
- * text, and we parse it, which takes longer than the rest of a short query. Packed rows are bytes that both sides only
- * copy: what `record_send` writes for (start of the bucket, count, minimum, maximum, body).
+ * Packed rows: several rows of a rollup table in one value of an answer. Otherwise PostgreSQL writes each column as
+ * text, and we parse it. Packed rows are bytes that both sides only copy: what `record_send` writes for (start of the
+ * bucket, count, minimum, maximum, body).
  *
  *     int32 5   (int32 type, int32 8, float64) x 4   int32 type, int32 length, body      big-endian, for each row
  */
@@ -11,6 +11,12 @@ import { PARTITIONS_GUESS, type SeriesKind } from './groups.ts'
 
 /** Columns of a row that answers need. */
 export type PackedRow = Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>
+
+/** Columns of rows `r` of a rollup table in an answer. */
+export const plainColumns = "date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body"
+
+/** The same columns for a packed value `r.rows`, which takes the place of the body. */
+export const packedColumns = `${'null::float8, '.repeat(4)}r.rows`
 
 /** Of one value: with more, it would be some MB, and take some ms to visit. */
 export const PACKED_ROWS_MAX = 128
@@ -24,18 +30,18 @@ export const PACKED_ROWS_MAX = 128
 export function packRows (rows: string, by: readonly string[] = []): string {
   return `
       select ${[...by, ''].join(', ')}string_agg(
-        record_send(row(date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body)), '') as rows
+        record_send(row(${plainColumns})), '') as rows
       from (select *, (row_number() over () - 1) / ${PACKED_ROWS_MAX} as value from (${rows}) r) r
       group by ${[...by, 'value'].join(', ')}`
 }
 
-/** With more buckets, rows are visited while the next ones are read. */
-const BUCKETS_MAX = 256
+/** Of a series: more are visited one by one, while the next ones are read. */
+const SERIES_ROWS_MAX = 256
 
 /** Whether to pack the rows of a series: several, and not too many. @param buckets of the series */
 export function mayPack (buckets: number, kind: SeriesKind): boolean {
   const rows = buckets * (kind === 'groups' ? PARTITIONS_GUESS : 1)
-  return rows > 1 && rows <= BUCKETS_MAX
+  return rows > 1 && rows <= SERIES_ROWS_MAX
 }
 
 const COLUMNS = 5

@@ -22,7 +22,7 @@ import {
   allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany,
   type JournalCollector
 } from './read-journal.ts'
-import { mayPack, packRows, unpackRows } from './packed-rows.ts'
+import { mayPack, packedColumns, packRows, plainColumns, unpackRows } from './packed-rows.ts'
 import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 
@@ -204,9 +204,7 @@ function statementFor (
   const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string, packs = false) => {
     // `offset 0` forces the planner to join by the primary key
     const rows = `select * from ${table} r where r.series_id = s.series_id and ${when} offset 0`
-    const [numbers, found] = packs
-      ? [`${'null::float8, '.repeat(4)}r.rows`, packRows(rows)]
-      : ["date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body", rows]
+    const [numbers, found] = packs ? [packedColumns, packRows(rows)] : [plainColumns, rows]
     return `
     select ${column}, ${isEdge}, s.zone, s.device_type, ${numbers}, null::bigint, null::float8
     from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (${found}) r

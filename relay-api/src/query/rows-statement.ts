@@ -14,7 +14,7 @@ import type { BatchQuery, OwnValue } from './batch.ts'
 import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'
 import { arrivalTotalsOf, lateReadingsOf } from './late-readings.ts'
-import { mayPack, packRows } from './packed-rows.ts'
+import { mayPack, packedColumns, packRows, plainColumns } from './packed-rows.ts'
 import { planSize, type BucketRange, type Edge } from './plan.ts'
 import { around, blocksOfGranted, journalOfBlocks, journalOfEach, journalOfMany } from './read-journal.ts'
 
@@ -124,18 +124,18 @@ export function rowsStatement (
   // minutes instead
   const rowsOfSeries = (table: string, when: string) =>
     `select * from ${table} r where r.series_id = s.series_id and ${when} offset 0`
-  const arm = (table: string, kind: number, where: string, from: string, when: string) => `
-    select ${kind}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
-    from series s ${from} cross join lateral (${rowsOfSeries(table, when)}) r
+  /** @param packs whether the rows of a series are packed */
+  const arm = (table: string, kind: number, where: string, from: string, when: string, packs = false) => {
+    const rows = rowsOfSeries(table, when)
+    const [numbers, found] = packs ? [packedColumns, packRows(rows)] : [plainColumns, rows]
+    return `
+    select ${kind}, s.zone, s.device_type, ${numbers}
+    from series s ${from} cross join lateral (${found}) r
     where ${where}`
-  /** the rows of each series */
-  const packedArm = (table: string, kind: number, where: string, when: string) => `
-    select ${kind}, s.zone, s.device_type, null::float8, null::float8, null::float8, null::float8, r.rows
-    from series s cross join lateral (${packRows(rowsOfSeries(table, when))}) r
-    where ${where}`
+  }
   /** the rows of all series of a zone and type */
   const groupedArm = (table: string, kind: number, where: string, when: string) => `
-    select ${kind}, r.zone, r.device_type, null::float8, null::float8, null::float8, null::float8, r.rows
+    select ${kind}, r.zone, r.device_type, ${packedColumns}
     from (${packRows(`
       select s.zone, s.device_type, r.* from series s cross join lateral (${rowsOfSeries(table, when)}) r
       where ${where}`, ['zone', 'device_type'])}) r`
@@ -170,9 +170,7 @@ export function rowsStatement (
       for (const { startMs, endMs } of ranges) {
         const when = `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`
         const packs = mayPack((endMs - startMs) / level.sizeMs, kind)
-        arms.push(packs
-          ? packedArm(level.table, part.bucket, series, when)
-          : arm(level.table, part.bucket, series, '', when))
+        arms.push(arm(level.table, part.bucket, series, '', when, packs))
         shape.push(packs ? 'packed' : 'plain')
       }
     } else {
