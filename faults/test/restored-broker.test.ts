@@ -61,7 +61,7 @@ suite('a broker restored from an older copy, and filled beyond what was read', (
     const client = new KafkaClient(settings)
     const fetched = Promise.withResolvers<void>()
     // room for a batch of those above: nothing more is fetched until it is taken
-    const fetcher = opened.adopt(new KafkaFetcher(client, 128 * 1024, log, {
+    const fetcher = opened.adopt(new KafkaFetcher(client, { fetchBufferMaxBytes: 128 * 1024 }, log, {
       ready: () => fetched.resolve(), failed: error => fetched.reject(error)
     }), it => it.close())
     fetcher.setTopic((await client.retry(10_000, () => client.describe(topic)))!)

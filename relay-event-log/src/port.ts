@@ -97,7 +97,18 @@ export interface EventProducer {
   close (): Promise<void>
 }
 
-export interface ConsumerSettings {
+/** How far and how often a consumer reads ahead. */
+export interface ReadSettings {
+  /** most fetched bytes that wait in memory */
+  readonly fetchBufferMaxBytes: number
+  /**
+   * called when everything was read that the log had: time until it is read again, ms, for owners that take their
+   * records in turns. A second at most
+   */
+  readonly readDelayMs?: () => number
+}
+
+export interface ConsumerSettings extends ReadSettings {
   readonly topic: string
   /** consumers of one group share the partitions */
   readonly group: string
@@ -105,8 +116,6 @@ export interface ConsumerSettings {
   readonly instanceId?: string
   /** a silent member loses its partitions after this time */
   readonly sessionTimeoutMs: number
-  /** most fetched bytes that wait in memory */
-  readonly fetchBufferMaxBytes: number
 }
 
 /**

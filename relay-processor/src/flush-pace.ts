@@ -1,6 +1,11 @@
 /**
  * When a flush is due: soon while the processor keeps up, for fresh answers; in a backlog when it is worth its cost.
  *
+ * A processor that keeps up takes turns: it reads the log, folds what is new, and flushes it, once per interval. In
+ * between it sleeps, because each wake-up runs code that is no longer in the caches of the processor.
+ *
+ *     turn ──read──▶ fold ──▶ READ_MS later: flush                                turn + flushIntervalMs ──read──▶ …
+ *
  * A row costs as much as a dozen readings here, and again in PostgreSQL. A flush writes the minute, hour and day of
  * every series that it touches. So in a backlog a flush waits for READINGS_PER_ROW, as far as memory allows: of
  * readings, and of rows if each reading has one and waiting is pointless. The longer the last flush took, the later the
@@ -9,6 +14,8 @@
 
 export interface PaceSettings {
   readonly flushIntervalMs: number
+  /** the turns are at this time and all multiples of the interval from there, so that processors take different ones */
+  readonly turnMs: number
   /** in a backlog */
   readonly flushIntervalMaxMs: number
   readonly flushReadingsMax: number
@@ -35,6 +42,8 @@ export interface LastFlush {
   readonly isWriting: boolean
 }
 
+/** until the records of a turn are folded */
+const READ_MS = 30
 /** lag that counts as a backlog: then rows matter more than freshness */
 const BACKLOG_RECORDS = 20_000
 const READINGS_PER_ROW = 40
@@ -58,7 +67,26 @@ export function isFlushDue (
   if (waiting.readings >= settings.flushReadingsMax || waiting.deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
   if (waiting.readings >= BACKLOG_READINGS_MIN && isWorthIt(waiting, last)) return true
   if (last.isWriting) return false // it would wait for that write
-  return steadyMs >= last.startedMs + intervalMs(settings, waiting, last)
+  return steadyMs >= (waiting.lag <= BACKLOG_RECORDS
+    ? nextFlushMs(settings, last.startedMs)
+    : last.startedMs + backlogIntervalMs(settings, waiting, last))
+}
+
+/** From when everything was read that the log had: time until it is read again, ms. */
+export function untilReadMs (settings: PaceSettings, steadyMs: number): number {
+  return nextTurnMs(settings, steadyMs) - steadyMs
+}
+
+/** The time of the flush after one that started at `startedMs`, while the processor keeps up. */
+export function nextFlushMs (settings: PaceSettings, startedMs: number): number {
+  const readMs = Math.min(READ_MS, settings.flushIntervalMs / 10)
+  // a flush may be late, or early after a pause: the next one is at least half an interval after it
+  return nextTurnMs(settings, startedMs + settings.flushIntervalMs / 2 - readMs) + readMs
+}
+
+/** The first turn after a time. */
+function nextTurnMs ({ flushIntervalMs, turnMs }: PaceSettings, steadyMs: number): number {
+  return turnMs + (Math.floor((steadyMs - turnMs) / flushIntervalMs) + 1) * flushIntervalMs
 }
 
 function isWorthIt ({ readings, rows }: UnflushedData, last: LastFlush): boolean {
@@ -67,8 +95,7 @@ function isWorthIt ({ readings, rows }: UnflushedData, last: LastFlush): boolean
   return readings >= READINGS_PER_ROW * Math.max(rows, last.rows)
 }
 
-function intervalMs (settings: PaceSettings, { lag, rows }: UnflushedData, { tookMs }: LastFlush): number {
-  if (lag <= BACKLOG_RECORDS) return settings.flushIntervalMs
+function backlogIntervalMs (settings: PaceSettings, { rows }: UnflushedData, { tookMs }: LastFlush): number {
   const takesMs = Math.max(tookMs, rows * ROW_MS)
   return Math.max(settings.flushIntervalMaxMs, Math.min(takesMs * INTERVAL_PER_TIME, INTERVAL_LONGEST_MS))
 }

@@ -13,7 +13,7 @@ import type { ConsumerNews, EventProducer, PartitionOffsets } from 'relay-event-
 import { Claims, type ClaimParts, type ClaimSettings } from './claims.ts'
 import { createDeadLetterSender } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
-import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
+import { isFlushDue, nextFlushMs, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { describeStall } from './flush-stall.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import { Gaps, type GapPolicy } from './gaps.ts'
@@ -239,7 +239,7 @@ class Loop {
 
   #waitMs (): number {
     if (!this.#claims.partitions.values().some(isAhead)) return WAIT_MAX_MS // a flush has nothing to do
-    const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.steadyMs()
+    const untilFlushMs = nextFlushMs(this.#settings, this.#lastFlush.startedMs) - this.#parts.clock.steadyMs()
     return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
 

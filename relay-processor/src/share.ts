@@ -7,6 +7,7 @@ import { keepMsOf, levels } from 'relay-rollups'
 
 import { retentionTime, systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
+import { untilReadMs } from './flush-pace.ts'
 import { groupOfGeneration } from './generations.ts'
 import { journalSettings } from './journal.ts'
 import { startLine } from './line.ts'
@@ -39,6 +40,7 @@ export async function openShare (
   config: ProcessorConfig, { database, eventLog, join, registry, log }: ShareParts
 ): Promise<ThreadShare> {
   await using opened = new AsyncDisposableStack()
+  const settings = lineSettings(config)
   const metrics = createProcessorMetrics(registry)
   const tracer = opened.adopt(await openTracer(
     config, 'relay-processor', { database, metrics: registry, log, instance: ownerOf(config) }
@@ -49,8 +51,10 @@ export async function openShare (
       kind: eventLog.kind, generation: config.PROCESSOR_GENERATION, ...progressGroup(config)
     }), it => it.close()
   )
-  const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
-  const line = opened.adopt(startLine(lineSettings(config), {
+  const consumer = opened.adopt(await eventLog.openConsumer({
+    ...consumerSettings(config), readDelayMs: () => untilReadMs(settings, systemClock.steadyMs())
+  }, join), it => it.close())
+  const line = opened.adopt(startLine(settings, {
     store, eventLog, consumer, producer, clock: systemClock, metrics, log, tracer
   }), it => it.close())
 
@@ -99,6 +103,7 @@ function lineSettings (config: ProcessorConfig) {
     deadLettersTopic: config.DEAD_LETTERS_TOPIC,
     owner: ownerOf(config),
     flushIntervalMs: config.FLUSH_INTERVAL_MS,
+    turnMs: Math.random() * config.FLUSH_INTERVAL_MS,
     flushIntervalMaxMs: Math.max(config.FLUSH_INTERVAL_MAX_MS, config.FLUSH_INTERVAL_MS),
     flushStalledMs: Math.max(config.FLUSH_STALLED_MS, 2 * config.FLUSH_INTERVAL_MAX_MS, 2 * config.FLUSH_INTERVAL_MS),
     flushReadingsMax: ofThread(config, config.FLUSH_READINGS_MAX),

@@ -6,7 +6,7 @@ import type { Logger } from 'relay-common'
 import { KafkaClient, type KafkaSettings, type TopicLayout } from './client.ts'
 import { KafkaFetcher } from './fetcher.ts'
 import { NewsQueue } from '../news-queue.ts'
-import type { ConsumerNews, EventConsumer, GroupMembership, JoinGroup, RecordMark } from '../port.ts'
+import type { ConsumerNews, EventConsumer, GroupMembership, JoinGroup, ReadSettings, RecordMark } from '../port.ts'
 
 export class KafkaConsumer implements EventConsumer {
   readonly #fetcher: KafkaFetcher
@@ -14,9 +14,9 @@ export class KafkaConsumer implements EventConsumer {
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
-  constructor (cluster: KafkaSettings, fetchBufferMaxBytes: number, join: JoinGroup, log: Logger) {
+  constructor (cluster: KafkaSettings, settings: ReadSettings, join: JoinGroup, log: Logger) {
     const failed = (error: unknown) => this.#news.fail(error)
-    this.#fetcher = new KafkaFetcher(new KafkaClient(cluster), fetchBufferMaxBytes, log, {
+    this.#fetcher = new KafkaFetcher(new KafkaClient(cluster), settings, log, {
       ready: () => this.#news.wake(),
       failed
     })

@@ -1,7 +1,7 @@
 /**
- * How long a broker may wait for records before it answers a fetch. At rest the wait is long: a local stack with three
- * devices takes 5.2 % of a core with 1 s, and 6.8 % with 200 ms. But a partition that starts meanwhile is only in the
- * next fetch, so the wait is short while partitions change hands.
+ * How long a broker may wait for records before it answers a fetch, and we may wait until the next one. At rest the
+ * wait is long: a local stack with three devices takes 5.2 % of a core with 1 s, and 6.8 % with 200 ms. But a partition
+ * that starts meanwhile is only in the next fetch, so the wait is short while partitions change hands.
  */
 export const WAIT_MAX_MS = 1_000
 export const WAIT_MAX_AFTER_START_MS = 200

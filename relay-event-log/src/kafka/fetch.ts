@@ -18,6 +18,8 @@ export interface FetchedPartition {
   readonly errorCode: number
   /** offset of the next record of the partition */
   readonly highWatermark: bigint
+  /** the same without transactions that are still open: we read up to here */
+  readonly lastStableOffset: bigint
   /** aborted transactions whose records in `batches` must be skipped; by first offset */
   readonly aborted: readonly AbortedTransaction[]
   readonly batches: Buffer | null
@@ -96,9 +98,10 @@ function parsePartition (r: Reader): FetchedPartition {
   const partition = r.readInt32()
   const errorCode = r.readInt16()
   const highWatermark = r.readInt64()
-  r.skip(16) // last stable offset, log start offset
+  const lastStableOffset = r.readInt64()
+  r.skip(8) // log start offset
   const aborted = r.readNullableArray(r => ({ producerId: r.readInt64(), firstOffset: r.readInt64() })) ?? []
   aborted.sort((a, b) => Number(a.firstOffset - b.firstOffset))
   r.readInt32() // preferred read replica
-  return { partition, errorCode, highWatermark, aborted, batches: r.readNullableBytes() }
+  return { partition, errorCode, highWatermark, lastStableOffset, aborted, batches: r.readNullableBytes() }
 }

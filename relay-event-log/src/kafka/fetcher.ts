@@ -26,7 +26,8 @@ import { endSeenMs, FetchWait } from './fetch-wait.ts'
 import { findGap } from './gap.ts'
 import { KafkaRecordSet } from './records.ts'
 import { SecuredFetchConnection } from './secured-fetch.ts'
-import type { ConsumerNews, RecordMark, Topic } from '../port.ts'
+import type { ConsumerNews, ReadSettings, RecordMark, Topic } from '../port.ts'
+import { ReadPace } from '../read-pace.ts'
 import { ReceiveBuffers, type Received } from './receive-buffers.ts'
 
 export interface FetcherEvents {
@@ -42,8 +43,6 @@ const PARTITION_MAX_BYTES = 1024 * 1024
 const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
 /** with less room than this a fetch is not worth its request */
 const RESPONSE_MIN_BYTES = 64 * 1024
-/** how long records may accumulate at a broker that has few */
-const LINGER_MS = 60
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
@@ -52,6 +51,7 @@ interface BufferedNews { readonly partition: number, readonly sizeBytes: number,
 
 export class KafkaFetcher {
   readonly #client: KafkaClient
+  readonly #settings: ReadSettings
   readonly #bufferMaxBytes: number
   readonly #events: FetcherEvents
   readonly #log: Logger
@@ -62,6 +62,7 @@ export class KafkaFetcher {
   readonly #busy = new Set<string>()
   /** number of the last fetch, by lane */
   readonly #fetchNumbers = new Map<string, number>()
+  readonly #paces = new Map<string, ReadPace>()
   readonly #connections = new Map<string, FetchConnection>()
   readonly #receiveBuffers: ReceiveBuffers
   readonly #wait = new FetchWait()
@@ -77,11 +78,12 @@ export class KafkaFetcher {
   #isScheduled = false
   #retryDelayMs = RETRY_DELAY_MIN_MS
 
-  constructor (client: KafkaClient, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
+  constructor (client: KafkaClient, settings: ReadSettings, log: Logger, events: FetcherEvents) {
     this.#client = client
     this.#lanes = client.isSecured ? 1 : LANES
-    this.#bufferMaxBytes = bufferMaxBytes
-    this.#receiveBuffers = new ReceiveBuffers(bufferMaxBytes)
+    this.#settings = settings
+    this.#bufferMaxBytes = settings.fetchBufferMaxBytes
+    this.#receiveBuffers = new ReceiveBuffers(settings.fetchBufferMaxBytes)
     this.#log = log
     this.#events = events
   }
@@ -198,10 +200,10 @@ export class KafkaFetcher {
     const seenMs = endSeenMs(askedMs, performance.now() - startedMs, waitMaxMs, isEmpty)
 
     let isLayoutWrong = false
-    let fetchedBytes = 0
+    let bytes = 0
+    let hasAll = true
     for (const answer of partitions) {
       const { cursor, offset, checked } = asked.get(answer.partition)!
-      if (!checked) fetchedBytes += answer.batches?.length ?? 0
       if (this.#cursors.get(answer.partition) !== cursor) continue // stopped, or started elsewhere, meanwhile
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
@@ -209,7 +211,8 @@ export class KafkaFetcher {
             this.#compare(cursor, checked, answer)
             break
           }
-          this.#keep(cursor, offset, answer, received)
+          bytes += this.#keep(cursor, offset, answer, received)
+          hasAll &&= cursor.offset >= answer.lastStableOffset
           cursor.end = { offset: answer.highWatermark, atMs: seenMs }
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
@@ -230,10 +233,10 @@ export class KafkaFetcher {
       this.#retryDelayMs = RETRY_DELAY_MIN_MS
     }
     if (this.#buffer.length > 0) this.#events.ready()
-    // a broker answers as soon as it has a record; a live topic would need one fetch for every few records
-    if (fetchedBytes > 0 && fetchedBytes < RESPONSE_MIN_BYTES) {
-      await delay(LINGER_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
-    }
+    const pace = this.#paces.get(lane) ?? new ReadPace(this.#settings)
+    this.#paces.set(lane, pace)
+    const delayMs = Math.min(pace.delayMs(startedMs, bytes, hasAll), waitMaxMs)
+    if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
   #connectionTo (
@@ -258,11 +261,12 @@ export class KafkaFetcher {
     else if (found !== 'unknown') this.#explain(cursor, found === 'replaced')
   }
 
+  /** @returns the bytes of the records */
   #keep (
     cursor: PartitionCursor, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition,
     received: Received
-  ): void {
-    if (!batches || batches.length === 0) return
+  ): number {
+    if (!batches || batches.length === 0) return 0
     received.share()
     const { end } = cursor
     const notBeforeMs = end !== undefined && end.offset <= offset ? end.atMs : undefined
@@ -275,6 +279,7 @@ export class KafkaFetcher {
     // the broker fills its answer in the order of the request, so partitions that got records move to the end
     this.#cursors.delete(partition)
     this.#cursors.set(partition, cursor)
+    return set.sizeBytes
   }
 
   /** Pauses a partition until it is known whether it has a gap. */

@@ -49,7 +49,7 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
     readRecords: (name, partition, fromOffset, toOffset) => readRecords(client, name, partition, fromOffset, toOffset),
     openProducer: async () => openKafkaProducer(settings, log),
     openGroup: consumer => openKafkaGroup(settings, consumer, log),
-    openConsumer: async (consumer, join) => new KafkaConsumer(settings, consumer.fetchBufferMaxBytes,
+    openConsumer: async (consumer, join) => new KafkaConsumer(settings, consumer,
       join ?? await openKafkaGroup(settings, consumer, log), log),
     close: () => client.close()
   }

@@ -4,7 +4,9 @@
  */
 import type { Database, Logger } from 'relay-common'
 import { NewsQueue } from '../news-queue.ts'
-import type { ConsumerNews, ConsumerSettings, EventConsumer, GroupMembership, JoinGroup } from '../port.ts'
+import type {
+  ConsumerNews, ConsumerSettings, EventConsumer, GroupMembership, JoinGroup, ReadSettings
+} from '../port.ts'
 import { explain, topicMissing } from './connection.ts'
 import { PostgresFetcher } from './fetcher.ts'
 import { PostgresMembership } from './membership.ts'
@@ -37,9 +39,9 @@ export class PostgresConsumer implements EventConsumer {
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
-  constructor (database: Database, fetchBufferMaxBytes: number, join: JoinGroup, log: Logger) {
+  constructor (database: Database, settings: ReadSettings, join: JoinGroup, log: Logger) {
     const failed = (error: unknown) => this.#news.fail(error)
-    this.#fetcher = new PostgresFetcher(database, fetchBufferMaxBytes, log, {
+    this.#fetcher = new PostgresFetcher(database, settings, log, {
       ready: () => this.#news.wake(),
       failed
     })

@@ -15,7 +15,8 @@ import { addAbortSignal } from 'node:stream'
 import { to as copyTo } from 'pg-copy-streams'
 
 import { type Database, type Logger, Wakeup } from 'relay-common'
-import type { ConsumerNews, Topic } from '../port.ts'
+import type { ConsumerNews, ReadSettings, Topic } from '../port.ts'
+import { ReadPace } from '../read-pace.ts'
 import { describeError, isPassing } from './connection.ts'
 import { decodeFetched, PostgresRecordSet, type FetchedPartition, type StoredBatch } from './records.ts'
 
@@ -54,20 +55,26 @@ interface BufferedNews { readonly partition: number, readonly sizeBytes: number,
 export class PostgresFetcher {
   readonly #database: Database
   readonly #bufferMaxBytes: number
+  readonly #pace: ReadPace
   readonly #events: FetcherEvents
   readonly #log: Logger
   /** the one that has waited longest is first */
   readonly #cursors = new Map<number, PartitionCursor>()
   readonly #wakeup = new Wakeup()
+  /** ends the delay between two reads */
+  readonly #started = new Wakeup()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
   #buffer: BufferedNews[] = []
   #bufferedBytes = 0
+  /** some partitions must wait until records are taken */
+  #needsRoom = false
   #topic: Topic | undefined
 
-  constructor (database: Database, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
+  constructor (database: Database, settings: ReadSettings, log: Logger, events: FetcherEvents) {
     this.#database = database
-    this.#bufferMaxBytes = bufferMaxBytes
+    this.#bufferMaxBytes = settings.fetchBufferMaxBytes
+    this.#pace = new ReadPace(settings)
     this.#log = log
     this.#events = events
     this.#done = this.#run()
@@ -81,6 +88,7 @@ export class PostgresFetcher {
   start (partition: number, offset: bigint): void {
     this.stop(partition)
     this.#cursors.set(partition, { partition, offset, segment: 0, isPaused: false, missingSinceMs: undefined })
+    this.#started.wake()
     this.#wakeup.wake()
   }
 
@@ -96,7 +104,7 @@ export class PostgresFetcher {
     const fetched = this.#buffer.shift()
     if (!fetched) return undefined
     this.#bufferedBytes -= fetched.sizeBytes
-    this.#wakeup.wake()
+    if (this.#needsRoom) this.#wakeup.wake()
     return fetched.news
   }
 
@@ -116,9 +124,13 @@ export class PostgresFetcher {
     while (!signal.aborted) {
       try {
         const cursors = this.#choose()
-        const isMore = cursors.length > 0 && await this.#read(cursors)
+        const startedMs = performance.now()
+        const { bytes, isMore } = await this.#read(cursors)
         retryDelayMs = RETRY_DELAY_MIN_MS
-        if (!isMore) await this.#wakeup.wait(POLL_INTERVAL_MS, signal)
+        const delayMs = this.#pace.delayMs(startedMs, bytes, !isMore)
+        if (isMore) continue
+        if (delayMs > 0) await this.#started.wait(delayMs, signal) // each append is announced, and may be small
+        await this.#wakeup.wait(POLL_INTERVAL_MS, signal)
       } catch (error) {
         if (signal.aborted) return
         if (!isPassing(error)) return this.#events.failed(error)
@@ -132,9 +144,11 @@ export class PostgresFetcher {
   /** As many partitions as there is room for, in turn. */
   #choose (): PartitionCursor[] {
     const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
-    if (roomBytes <= 0 || !this.#topic) return []
-    const count = Math.max(1, Math.floor(roomBytes / PARTITION_MIN_BYTES))
-    const chosen = [...this.#cursors.values()].filter(it => !it.isPaused).slice(0, count)
+    if (!this.#topic) return []
+    const count = roomBytes <= 0 ? 0 : Math.max(1, Math.floor(roomBytes / PARTITION_MIN_BYTES))
+    const cursors = [...this.#cursors.values()].filter(it => !it.isPaused)
+    const chosen = cursors.slice(0, count)
+    this.#needsRoom = chosen.length < cursors.length
     for (const cursor of chosen) {
       this.#cursors.delete(cursor.partition)
       this.#cursors.set(cursor.partition, cursor)
@@ -142,21 +156,24 @@ export class PostgresFetcher {
     return chosen
   }
 
-  /** Fetches once into the buffer. Returns whether anything arrived, so that there may be more. */
-  async #read (cursors: readonly PartitionCursor[]): Promise<boolean> {
+  /** Fetches once into the buffer. @returns the bytes of new records, and whether the log may have more */
+  async #read (cursors: readonly PartitionCursor[]): Promise<{ readonly bytes: number, readonly isMore: boolean }> {
+    if (cursors.length === 0) return { bytes: 0, isMore: false }
     const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
     const bytesMax = Math.min(PARTITION_MAX_BYTES, Math.max(1, Math.floor(roomBytes / cursors.length)))
     const bytes = await this.#fetch(this.#topic!.topicId, cursors, bytesMax)
     const fetched = new Map(decodeFetched(bytes).map(it => [it.partition, it]))
     let isMore = false
+    const before = this.#bufferedBytes
     for (const cursor of cursors) {
       const answer = fetched.get(cursor.partition)
       // no answer: the topic is deleted, and the membership reports it
       if (!answer || this.#cursors.get(cursor.partition) !== cursor) continue
-      isMore = this.#takeAnswer(cursor, answer, bytes) || isMore
+      const hasProgressed = this.#takeAnswer(cursor, answer, bytes)
+      isMore ||= hasProgressed && (this.#needsRoom || cursor.offset < answer.endOffset)
     }
     if (this.#buffer.length > 0) this.#events.ready()
-    return isMore
+    return { bytes: this.#bufferedBytes - before, isMore }
   }
 
   async #fetch (topicId: string, cursors: readonly PartitionCursor[], bytesMax: number): Promise<Buffer> {

@@ -60,7 +60,7 @@ export async function openPostgresEventLog (
     ),
     openProducer: async () => openPostgresProducer(database, description),
     openGroup: consumer => openPostgresGroup(database, description, consumer, log),
-    openConsumer: async (consumer, join) => new PostgresConsumer(database, consumer.fetchBufferMaxBytes,
+    openConsumer: async (consumer, join) => new PostgresConsumer(database, consumer,
       join ?? await openPostgresGroup(database, description, consumer, log), log),
     close: () => maintenance.close()
   }

@@ -114,6 +114,7 @@ class Simulation {
       topic: 'iot-events',
       deadLettersTopic: 'iot-events.dead-letters',
       flushIntervalMs: chance.pick([50, 200]),
+      turnMs: chance.between(0, 200),
       flushIntervalMaxMs: 300,
       flushReadingsMax: chance.pick([5, 20, 1_000]),
       readingsPerRowMax: keepDuplicates ? chance.pick([2, 5, 600]) : 600,
