@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { crc32 } from 'node:zlib'
 
 import {
   encodeAsOthersDo, encodeMarker, walk, withChecksum, type PlainRecord
@@ -66,11 +67,25 @@ suite('record batches', () => {
     assert.equal(walked.nextOffset, 10n)
   })
 
-  test('of an old format are corrupt', () => {
-    const old = encodeAsOthersDo(records(1))
-    old[16] = 1
-    assert.equal(walk(old).corrupt[0].detail, 'the batch is of format 1, not 2')
+  test('of an unknown format are corrupt', () => {
+    const unknown = encodeAsOthersDo(records(1))
+    unknown[16] = 3
+    assert.equal(walk(unknown).corrupt[0].detail, 'the batch is of format 3, not 2')
   })
+
+  for (const format of [0, 1]) {
+    test(`may come after messages of format ${format}, each of which is reported with its bytes`, () => {
+      const old = [3n, 4n, 5n].map((offset, n) => encodeOldMessage(format, offset, 'x'.repeat(30 * n)))
+      const next = encodeAsOthersDo(records(2), { baseOffset: 6n })
+      const walked = walk(Buffer.concat([...old, next]), 3n)
+      const detail = `the message is of format ${format}, from before Kafka 0.11; Relay reads format 2`
+      assert.deepEqual(walked.corrupt,
+        old.map((bytes, n) => ({ offset: 3n + BigInt(n), recordCount: 1, detail, bytes })))
+      assert.deepEqual(walked.records.map(it => it.offset), [6n, 7n])
+      assert.equal(walked.nextOffset, 8n)
+      assert.equal(walk(Buffer.concat(old), 3n).nextOffset, 6n)
+    })
+  }
 
   test('with an invalid length are corrupt, and the position advances', () => {
     for (const length of [-1, 0, 48, 1_000_000, -2_147_483_648, 2_147_483_647]) {
@@ -158,3 +173,15 @@ suite('transactions', () => {
     })
   })
 })
+
+/** A message without a key, as brokers before 0.11 stored it. */
+function encodeOldMessage (format: number, offset: bigint, value: string): Buffer {
+  const times = format === 0 ? Buffer.alloc(0) : Buffer.alloc(8, 1)
+  const lengths = Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, value.length])
+  const message = Buffer.concat([Buffer.from([format, 0]), times, lengths, Buffer.from(value)])
+  const head = Buffer.alloc(16)
+  head.writeBigInt64BE(offset)
+  head.writeInt32BE(message.length + 4, 8)
+  head.writeUInt32BE(crc32(message), 12)
+  return Buffer.concat([head, message])
+}

@@ -2,6 +2,8 @@
  * The header of Kafka's record batches (records.ts has the format), and what it alone decides: where a batch
  * ends, whether it is whole, when it was appended, and whether its transaction was aborted.
  */
+import { crc32 } from 'node:zlib'
+
 import { crc32c, Reader } from '@platformatic/kafka'
 
 export interface AbortedTransaction {
@@ -25,6 +27,10 @@ export const AT_RECORDS = 61
 export const LENGTH_STARTS = 12
 
 export const MAGIC = 2
+/** in a message of formats 0 and 1, from before batches: a CRC-32 of all that follows */
+const AT_OLD_CRC = 12
+/** offset, length, crc, magic, attributes, lengths of key and value */
+const OLD_MESSAGE_MIN_BYTES = 26
 export const COMPRESSION_MASK = 0b111
 const IS_APPEND_TIME = 1 << 3
 const IS_TRANSACTIONAL = 1 << 4
@@ -33,15 +39,33 @@ const CONTROL_ABORT = 0
 
 /** End of the batch at `at`; undefined if the bytes end before, or its length is invalid. */
 export function batchEnd (bytes: Buffer, at: number): number | undefined {
+  if (isOldMessage(bytes, at)) return endAt(bytes, at)
   if (bytes.length - at < AT_RECORDS) return undefined
-  const end = at + LENGTH_STARTS + bytes.readInt32BE(at + AT_LENGTH)
+  const end = endAt(bytes, at)
   return end - at >= AT_RECORDS && end <= bytes.length ? end : undefined
+}
+
+function endAt (bytes: Buffer, at: number): number {
+  return at + LENGTH_STARTS + bytes.readInt32BE(at + AT_LENGTH)
+}
+
+/**
+ * Whether there is a whole message of a format from before batches, which a topic of before Kafka 0.11 may still have.
+ * Its offset is where that of a batch is; a compressed one has that of its last record.
+ */
+function isOldMessage (bytes: Buffer, at: number): boolean {
+  if (bytes.length - at < OLD_MESSAGE_MIN_BYTES || bytes[at + AT_MAGIC] >= MAGIC) return false
+  const end = endAt(bytes, at)
+  if (end - at < OLD_MESSAGE_MIN_BYTES || end > bytes.length) return false
+  return crc32(bytes.subarray(at + AT_MAGIC, end)) === bytes.readUInt32BE(at + AT_OLD_CRC)
 }
 
 /** The offset after a batch, as far as its header is plausible: always after `offset`. */
 export function offsetBehind (bytes: Buffer, at: number, offset: bigint): bigint {
-  if (bytes.length - at < AT_RECORDS) return offset + 1n
-  const behind = bytes.readBigInt64BE(at) + BigInt(bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)) + 1n
+  const isOld = isOldMessage(bytes, at)
+  if (!isOld && bytes.length - at < AT_RECORDS) return offset + 1n
+  const lastDelta = isOld ? 0 : bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)
+  const behind = bytes.readBigInt64BE(at) + BigInt(lastDelta) + 1n
   return behind > offset ? behind : offset + 1n
 }
 
@@ -72,12 +96,14 @@ function readMs (bytes: Buffer, at: number): number {
 
 /** Number of its records, as far as the header says. */
 export function countOf (bytes: Buffer, at: number): number {
+  if (isOldMessage(bytes, at)) return 1
   return Math.max(0, bytes.readInt32BE(at + AT_RECORD_COUNT))
 }
 
 /** @returns what is wrong with a batch; undefined: nothing */
 export function checkBatch (bytes: Buffer, at: number, end: number): string | undefined {
   const magic = bytes[at + AT_MAGIC]
+  if (isOldMessage(bytes, at)) return `the message is of format ${magic}, from before Kafka 0.11; Relay reads format ${MAGIC}`
   if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
   // a Reader's buffer enters the checksum without a copy
   const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)
