@@ -1,6 +1,7 @@
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
 import {
-  decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch
+  arrayOfDoubles, arrayOfIntegers, decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues,
+  integerScratch
 } from './packed-values.ts'
 
 /**
@@ -276,17 +277,17 @@ export function decodeDigest (reader: ByteReader): Digest {
   if (level !== EXACT && Math.max(keys[length - 1], -keys[0]) > 2 * BIN_OFFSET) throw corrupt('a bin is out of range')
 
   const more = decodeIntegers(reader, length)
-  const counts: number[] = []
+  const counts = arrayOfIntegers(length)
   for (let n = 0; n < length; n++) {
     if (more[n] < 0) throw corrupt('a count is negative')
-    counts.push(more[n] + 1)
+    counts[n] = more[n] + 1
   }
   return { level, keys, counts, bins: undefined }
 }
 
 function decodeBins (reader: ByteReader, length: number): number[] {
   const differences = decodeIntegers(reader, length)
-  const bins = emptyDoubles()
-  for (let n = 0, bin = 0; n < length; n++) bins.push(bin += differences[n])
+  const bins = arrayOfDoubles(length)
+  for (let n = 0, bin = 0; n < length; n++) bins[n] = bin += differences[n]
   return bins
 }

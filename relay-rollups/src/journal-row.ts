@@ -103,34 +103,37 @@ export interface JournalContent {
  * flush, each event is one call.
  */
 export class JournalWriter {
+  // these arrays are not emptied: V8 would free their memory, and each row would let them grow again
   readonly #seriesIds: number[] = []
   /** by entry, the end of its readings */
   readonly #ends: number[] = []
   readonly #readings: Readings = { timesMs: [], values: [] }
+  /** entries and readings in use */
+  #length = 0
+  #count = 0
   readonly #rollups: Array<{ readonly minuteMs: number, readonly rollup: Rollup }> = []
   readonly #entries = new ByteWriter(16 * 1024)
   readonly #out = new ByteWriter(16 * 1024)
 
-  get isEmpty (): boolean { return this.#seriesIds.length === 0 }
+  get isEmpty (): boolean { return this.#length === 0 }
 
   /** Adds a reading. Readings of a series are consecutive and sorted. */
   addReading (seriesId: number, timeMs: number, value: number): void {
-    const { timesMs, values } = this.#readings
-    timesMs.push(timeMs)
-    values.push(value)
-    const last = this.#seriesIds.length - 1
+    this.#readings.timesMs[this.#count] = timeMs
+    this.#readings.values[this.#count++] = value
+    const last = this.#length - 1
     const start = last > 0 ? this.#ends[last - 1] : 0
-    if (last >= 0 && this.#seriesIds[last] === seriesId && timesMs.length - start <= READINGS_ENCODED_MAX) {
-      this.#ends[last] = timesMs.length
+    if (last >= 0 && this.#seriesIds[last] === seriesId && this.#count - start <= READINGS_ENCODED_MAX) {
+      this.#ends[last] = this.#count
       return
     }
-    this.#seriesIds.push(seriesId)
-    this.#ends.push(timesMs.length)
+    this.#ends[this.#length] = this.#count
+    this.#seriesIds[this.#length++] = seriesId
   }
 
   /** Adds a rollup of a group and minute. A row with readings can't have rollups. */
   addRollup (seriesId: number, minuteMs: number, rollup: Rollup): void {
-    this.#seriesIds.push(seriesId)
+    this.#seriesIds[this.#length++] = seriesId
     this.#rollups.push({ minuteMs, rollup })
   }
 
@@ -142,20 +145,20 @@ export class JournalWriter {
     const sizes = isOfRollups ? this.#encodeRollups(baseMs) : this.#encodeReadings(baseMs)
 
     const ids = this.#seriesIds
+    const length = this.#length
     const out = this.#out
     out.length = 0
     out.byte(isOfRollups ? ROLLUPS : READINGS)
     out.varint(baseMs)
-    out.varint(ids.length)
-    const integers = integerScratch(ids.length)
-    for (let n = 0, before = -1; n < ids.length; before = ids[n++]) integers[n] = ids[n] - before - 1
-    encodeIntegers(out, integers, ids.length)
-    for (let n = 0, before = 0; n < ids.length; before = sizes[n++]) integers[n] = sizes[n] - before
-    encodeIntegers(out, integers, ids.length)
+    out.varint(length)
+    const integers = integerScratch(length)
+    for (let n = 0, before = -1; n < length; before = ids[n++]) integers[n] = ids[n] - before - 1
+    encodeIntegers(out, integers, length)
+    for (let n = 0, before = 0; n < length; before = sizes[n++]) integers[n] = sizes[n] - before
+    encodeIntegers(out, integers, length)
     out.append(this.#entries.bytes.subarray(0, this.#entries.length))
 
-    ids.length = this.#ends.length = this.#rollups.length = 0
-    this.#readings.timesMs.length = this.#readings.values.length = 0
+    this.#length = this.#count = this.#rollups.length = 0
     return { firstMs, lastMs, count, body: out.copy() }
   }
 
@@ -163,11 +166,11 @@ export class JournalWriter {
     const { timesMs } = this.#readings
     let firstMs = Infinity
     let lastMs = -Infinity
-    for (const timeMs of timesMs) {
-      if (timeMs < firstMs) firstMs = timeMs
-      if (timeMs > lastMs) lastMs = timeMs
+    for (let n = 0; n < this.#count; n++) {
+      firstMs = Math.min(firstMs, timesMs[n])
+      lastMs = Math.max(lastMs, timesMs[n])
     }
-    return [firstMs, lastMs, timesMs.length]
+    return [firstMs, lastMs, this.#count]
   }
 
   #spanOfRollups (): [firstMs: number, lastMs: number, count: number] {
@@ -185,19 +188,11 @@ export class JournalWriter {
   /** @returns the bytes of each entry */
   #encodeReadings (baseMs: number): number[] {
     const entries = this.#entries
-    const { timesMs, values } = this.#readings
-    const one: Readings = { timesMs: [], values: [] }
     const sizes: number[] = []
     entries.length = 0
-    for (let n = 0, at = 0; n < this.#ends.length; n++) {
-      const end = this.#ends[n]
-      one.timesMs.length = one.values.length = 0
-      for (; at < end; at++) {
-        one.timesMs.push(timesMs[at])
-        one.values.push(values[at])
-      }
+    for (let n = 0, start = 0; n < this.#length; start = this.#ends[n++]) {
       const before = entries.length
-      encodeReadings(entries, one, baseMs)
+      encodeReadings(entries, this.#readings, baseMs, start, this.#ends[n])
       sizes.push(entries.length - before)
     }
     return sizes

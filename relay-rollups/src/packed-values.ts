@@ -85,18 +85,23 @@ const SCALED_MAX = 2 ** 50
 
 const XORED = 255
 
-/** Writes values, finite and never -0, in their order. The caller stores how many there are. */
-export function encodeValues (writer: ByteWriter, values: readonly number[]): void {
-  const digits = scaleValues(values)
+/**
+ * Writes values, finite and never -0, in their order. The caller stores how many there are.
+ * @param start of the part to write; left out: all of them
+ */
+export function encodeValues (
+  writer: ByteWriter, values: readonly number[], start = 0, end = values.length
+): void {
+  const digits = scaleValues(values, start, end)
   if (digits === undefined) {
     writer.byte(XORED)
-    encodeXored(writer, values)
+    encodeXored(writer, values, start, end)
     return
   }
   writer.byte(digits)
   const integers = scratch
-  for (let n = values.length - 1; n > 0; n--) integers[n] -= integers[n - 1]
-  encodeIntegers(writer, integers, values.length)
+  for (let n = end - start - 1; n > 0; n--) integers[n] -= integers[n - 1]
+  encodeIntegers(writer, integers, end - start)
 }
 
 /**
@@ -104,14 +109,15 @@ export function encodeValues (writer: ByteWriter, values: readonly number[]): vo
  * doubles: a division by a power of ten up to 10^22 is rounded once, like the parsing of a decimal.
  * @returns the fewest sufficient digits; undefined if no power works
  */
-function scaleValues (values: readonly number[]): number | undefined {
-  const length = values.length
+function scaleValues (values: readonly number[], start: number, end: number): number | undefined {
+  const length = end - start
   const integers = integerScratch(length)
   let digits = 0
   let power = powersOfTen[0]
   for (let n = 0; n < length; n++) {
-    const scaled = Math.round(values[n] * power)
-    if (scaled / power === values[n] && scaled <= SCALED_MAX && scaled >= -SCALED_MAX) {
+    const value = values[start + n]
+    const scaled = Math.round(value * power)
+    if (scaled / power === value && scaled <= SCALED_MAX && scaled >= -SCALED_MAX) {
       integers[n] = scaled
       continue
     }
@@ -129,6 +135,24 @@ export function emptyDoubles (): number[] {
   return values
 }
 
+const integersToCopy: number[] = []
+const doublesToCopy = emptyDoubles()
+
+/**
+ * An array of a known length for whole numbers, to be overwritten. It is a copy of another one, because V8 copies an
+ * array that grows by `push` several times, and makes one with holes of `new Array(length)`.
+ */
+export function arrayOfIntegers (length: number): number[] {
+  while (integersToCopy.length < length) integersToCopy.push(0)
+  return integersToCopy.slice(0, length)
+}
+
+/** The same for doubles: see `emptyDoubles`. */
+export function arrayOfDoubles (length: number): number[] {
+  while (doublesToCopy.length < length) doublesToCopy.push(0.5)
+  return doublesToCopy.slice(0, length)
+}
+
 /** @throws RelayError RELAY_ROLLUP_CORRUPT */
 export function decodeValues (reader: ByteReader, length: number): number[] {
   const lead = reader.byte()
@@ -137,23 +161,23 @@ export function decodeValues (reader: ByteReader, length: number): number[] {
   if (power === undefined) throw corrupt('the values have too many digits')
 
   const integers = decodeIntegers(reader, length)
-  const values = emptyDoubles()
+  const values = arrayOfDoubles(length)
   let scaled = 0
   for (let n = 0; n < length; n++) {
     scaled += integers[n]
     if (Math.abs(scaled) > SCALED_MAX) throw corrupt('a value is too large')
-    values.push(scaled / power)
+    values[n] = scaled / power
   }
   return values
 }
 
 const bits = new DataView(new ArrayBuffer(8))
 
-function encodeXored (writer: ByteWriter, values: readonly number[]): void {
+function encodeXored (writer: ByteWriter, values: readonly number[], start: number, end: number): void {
   let beforeHigh = 0
   let beforeLow = 0
-  for (const value of values) {
-    bits.setFloat64(0, value)
+  for (let n = start; n < end; n++) {
+    bits.setFloat64(0, values[n])
     const valueHigh = bits.getUint32(0)
     const valueLow = bits.getUint32(4)
     const high = valueHigh ^ beforeHigh
@@ -167,7 +191,7 @@ function encodeXored (writer: ByteWriter, values: readonly number[]): void {
     const behind = (low === 0 ? 32 + zerosBehind(high) : zerosBehind(low)) >>> 3
     const kept = ahead === 8 ? 0 : 8 - ahead - behind
     writer.byte(ahead << 4 | kept)
-    for (let n = 0; n < kept; n++) writer.byte(bits.getUint8(ahead + n))
+    for (let at = ahead; at < ahead + kept; at++) writer.byte(bits.getUint8(at))
   }
 }
 
@@ -177,7 +201,7 @@ function zerosBehind (word: number): number {
 }
 
 function decodeXored (reader: ByteReader, length: number): number[] {
-  const values = emptyDoubles()
+  const values = arrayOfDoubles(length)
   let high = 0
   let low = 0
   for (let n = 0; n < length; n++) {
@@ -193,7 +217,7 @@ function decodeXored (reader: ByteReader, length: number): number[] {
     bits.setUint32(4, low)
     const value = bits.getFloat64(0)
     if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value is not a finite number')
-    values.push(value)
+    values[n] = value
   }
   return values
 }

@@ -1,6 +1,8 @@
 import { firstAtOrAfter } from './ascending.ts'
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
-import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+import {
+  arrayOfDoubles, decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch
+} from './packed-values.ts'
 import { bucketStartMs, type TimeRange } from './window.ts'
 
 /**
@@ -135,27 +137,29 @@ export const READINGS_ENCODED_MAX = 2 ** 16
  * two bytes each), and values (`packed-values.ts`). Equal readings have equal bytes.
  * @param readings sorted; at most READINGS_ENCODED_MAX
  * @param bucketStartMs start of their bucket; times are relative to it
+ * @param start of the part to write; left out: all of them
  */
-export function encodeReadings (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
-  const { timesMs, values } = readings
-  const length = timesMs.length
+export function encodeReadings (
+  writer: ByteWriter, { timesMs, values }: Readings, bucketStartMs: number, start = 0, end = timesMs.length
+): void {
+  const length = end - start
   if (length > READINGS_ENCODED_MAX) {
     throw new RangeError(`${length} readings in one bucket; at most ${READINGS_ENCODED_MAX} can be encoded`)
   }
-  if (timesMs[0] < bucketStartMs) throw new RangeError('readings start before their bucket')
+  if (timesMs[start] < bucketStartMs) throw new RangeError('readings start before their bucket')
   writer.varint(length)
 
   const changes = integerScratch(length)
   let timeMs = bucketStartMs
   let step = 0
   for (let n = 0; n < length; n++) {
-    const nextStep = timesMs[n] - timeMs
+    const nextStep = timesMs[start + n] - timeMs
     changes[n] = nextStep - step
-    timeMs = timesMs[n]
+    timeMs = timesMs[start + n]
     step = nextStep
   }
   encodeIntegers(writer, changes, length)
-  encodeValues(writer, values)
+  encodeValues(writer, values, start, end)
 }
 
 /**
@@ -167,14 +171,14 @@ export function decodeReadings (reader: ByteReader, bucketStartMs: number): Read
   if (length > READINGS_ENCODED_MAX) throw corrupt(`impossible number of readings: ${length}`)
 
   const changes = decodeIntegers(reader, length)
-  const timesMs: number[] = []
+  const timesMs = arrayOfDoubles(length)
   let timeMs = bucketStartMs
   let step = 0
   for (let n = 0; n < length; n++) {
     step += changes[n]
     timeMs += step
     if (step < 0 || !Number.isSafeInteger(timeMs)) throw corrupt('the times do not increase')
-    timesMs.push(timeMs)
+    timesMs[n] = timeMs
   }
 
   const values = decodeValues(reader, length)
