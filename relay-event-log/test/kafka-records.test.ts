@@ -67,11 +67,13 @@ suite('record batches', () => {
     assert.equal(walked.nextOffset, 10n)
   })
 
-  test('of an unknown format are corrupt', () => {
-    const unknown = encodeAsOthersDo(records(1))
-    unknown[16] = 3
-    assert.equal(walk(unknown).corrupt[0].detail, 'the batch is of format 3, not 2')
-  })
+  for (const format of [0, 1, 3]) {
+    test(`of format ${format}, without the checksum of an old message, are corrupt`, () => {
+      const other = encodeAsOthersDo(records(1))
+      other[16] = format
+      assert.equal(walk(other).corrupt[0].detail, `the batch is of format ${format}, not 2`)
+    })
+  }
 
   for (const format of [0, 1]) {
     test(`may come after messages of format ${format}, each of which is reported with its bytes`, () => {

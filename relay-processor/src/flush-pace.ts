@@ -1,10 +1,10 @@
 /**
  * When a flush is due: soon while the processor keeps up, for fresh answers; in a backlog when it is worth its cost.
  *
- * A processor that keeps up takes turns: it reads the log, folds what is new, and flushes it, once per interval. In
- * between it sleeps, because each wake-up runs code that is no longer in the caches of the processor.
+ * While it keeps up, it works in turns: it reads the log, folds what is new, and flushes it, once per interval. In
+ * between it sleeps, because each wake-up runs code that has left the caches of its core.
  *
- *     turn ──read──▶ fold ──▶ READ_MS later: flush                                turn + flushIntervalMs ──read──▶ …
+ *     turn ──read──▶ fold ──▶ READ_MS later: flush          turn + flushIntervalMs ──read──▶ …
  *
  * A row costs as much as a dozen readings here, and again in PostgreSQL. A flush writes the minute, hour and day of
  * every series that it touches. So in a backlog a flush waits for READINGS_PER_ROW, as far as memory allows: of
@@ -80,7 +80,7 @@ export function untilReadMs (settings: PaceSettings, steadyMs: number): number {
 /** The time of the flush after one that started at `startedMs`, while the processor keeps up. */
 export function nextFlushMs (settings: PaceSettings, startedMs: number): number {
   const readMs = Math.min(READ_MS, settings.flushIntervalMs / 10)
-  // a flush may be late, or early after a pause: the next one is at least half an interval after it
+  // a flush may have started between turns: the next one is at least half an interval after it
   return nextTurnMs(settings, startedMs + settings.flushIntervalMs / 2 - readMs) + readMs
 }
 

@@ -62,9 +62,11 @@ function isOldMessage (bytes: Buffer, at: number): boolean {
 
 /** The offset after a batch, as far as its header is plausible: always after `offset`. */
 export function offsetBehind (bytes: Buffer, at: number, offset: bigint): bigint {
-  const isOld = isOldMessage(bytes, at)
-  if (!isOld && bytes.length - at < AT_RECORDS) return offset + 1n
-  const lastDelta = isOld ? 0 : bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)
+  let lastDelta = 0
+  if (!isOldMessage(bytes, at)) {
+    if (bytes.length - at < AT_RECORDS) return offset + 1n
+    lastDelta = bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)
+  }
   const behind = bytes.readBigInt64BE(at) + BigInt(lastDelta) + 1n
   return behind > offset ? behind : offset + 1n
 }
@@ -103,7 +105,9 @@ export function countOf (bytes: Buffer, at: number): number {
 /** @returns what is wrong with a batch; undefined: nothing */
 export function checkBatch (bytes: Buffer, at: number, end: number): string | undefined {
   const magic = bytes[at + AT_MAGIC]
-  if (isOldMessage(bytes, at)) return `the message is of format ${magic}, from before Kafka 0.11; Relay reads format ${MAGIC}`
+  if (isOldMessage(bytes, at)) {
+    return `the message is of format ${magic}, from before Kafka 0.11; Relay reads format ${MAGIC}`
+  }
   if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
   // a Reader's buffer enters the checksum without a copy
   const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)

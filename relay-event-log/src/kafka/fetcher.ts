@@ -52,7 +52,6 @@ interface BufferedNews { readonly partition: number, readonly sizeBytes: number,
 export class KafkaFetcher {
   readonly #client: KafkaClient
   readonly #settings: ReadSettings
-  readonly #bufferMaxBytes: number
   readonly #events: FetcherEvents
   readonly #log: Logger
   /** a further start() creates another one, and fetches for the one before are dropped */
@@ -82,7 +81,6 @@ export class KafkaFetcher {
     this.#client = client
     this.#lanes = client.isSecured ? 1 : LANES
     this.#settings = settings
-    this.#bufferMaxBytes = settings.fetchBufferMaxBytes
     this.#receiveBuffers = new ReceiveBuffers(settings.fetchBufferMaxBytes)
     this.#log = log
     this.#events = events
@@ -147,7 +145,7 @@ export class KafkaFetcher {
     const laneOf = ({ partition, lane }: PartitionCursor) => `${layout.leaders[partition] ?? -1}/${lane}`
     const lanes = [...Map.groupBy(cursors, laneOf)]
     // no lane may take all the room, or more before others had any: a lane without records asks again at once
-    const shareBytes = Math.min(RESPONSE_MAX_BYTES, Math.floor(this.#bufferMaxBytes / lanes.length))
+    const shareBytes = Math.min(RESPONSE_MAX_BYTES, Math.floor(this.#settings.fetchBufferMaxBytes / lanes.length))
     lanes.sort(([a], [b]) => (this.#fetchNumbers.get(a) ?? 0) - (this.#fetchNumbers.get(b) ?? 0))
     for (const [lane, ofLane] of lanes) {
       const address = layout.brokers.get(Number.parseInt(lane))
@@ -155,7 +153,7 @@ export class KafkaFetcher {
         this.#layout = undefined // no leader at the moment, or a new partition
         this.#look()
       } else if (!this.#busy.has(lane)) {
-        const room = this.#bufferMaxBytes - this.#bufferedBytes - this.#reservedBytes
+        const room = this.#settings.fetchBufferMaxBytes - this.#bufferedBytes - this.#reservedBytes
         if (room < RESPONSE_MIN_BYTES && this.#bufferedBytes + this.#reservedBytes > 0) return
         const bytes = Math.max(RESPONSE_MIN_BYTES, Math.min(room, shareBytes))
         this.#reservedBytes += bytes
